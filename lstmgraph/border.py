@@ -1,0 +1,248 @@
+"""The border between a user's arrays and a graph: every wrong call gets one clear error here, before any kernel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
+from lstmgraph.graph import Dim, Node, features, resize
+from lstmgraph.traced import Traced
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+FLOATS = ("float32", "float64")
+
+
+def input_shape(node: Node, sizes: Mapping[Dim, Dim]) -> str:
+    """Return the shape of an input for a message, as ``[T, B, 3]``."""
+    dims = [str(resize(dim, sizes)) for dim in features(node.shape)]
+    return "[" + ", ".join(["T", "B", *dims]) + "]"
+
+
+def as_inputs(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> tuple[Arrays, int, int]:
+    """Return the inputs by name as arrays of the program's dtype, with T and B.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        For a missing or unknown input, a wrong rank or size, or an element type that is no number.
+    """
+    given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+    for name in given:
+        if name not in traced.inputs:
+            raise ShapeError(
+                f"{traced.name}: unknown input {name!r}, expected {', '.join(traced.inputs)}"
+                + nearest(str(name), list(traced.inputs))
+            )
+    missing = [name for name in traced.inputs if name not in given]
+    if missing:
+        raise ShapeError(
+            f"{traced.name}: got inputs {', '.join(given)}, expected also {', '.join(missing)}; "
+            "pass a dictionary of arrays by name"
+        )
+    arrays = {name: _as_input(traced, name, sizes, given[name], dtype) for name in traced.inputs}
+    first, *others = arrays
+    T, B = arrays[first].shape[:2]
+    for name in others:
+        if arrays[name].shape[:2] != (T, B):
+            raise ShapeError(
+                f"{traced.name}: got input {name} with T, B = {arrays[name].shape[:2]}, expected {(T, B)} as {first} has"
+            )
+    return arrays, T, B
+
+
+def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, dtype: Any) -> Any:
+    node = traced.leaves[f"input:{name}"]
+    array = np.asarray(value)
+    where = f"{traced.name}: input {name}"
+    expected = input_shape(node, sizes)
+    if array.ndim != 2 + len(features(node.shape)):
+        raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}; sequences are time-major")
+    for got, want in zip(array.shape[2:], features(node.shape), strict=True):
+        if got != resize(want, sizes):
+            raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}")
+    if node.attr("integer"):
+        if array.dtype.kind not in "iu":
+            raise DTypeError(f"{where}: got {array.dtype}, expected integers; it is used as an index")
+        return np.ascontiguousarray(array, dtype=np.int64)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{where}: got {array.dtype}, expected real numbers, cast once to {np.dtype(dtype)}")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def check_index_range(traced: Traced, arrays: Mapping[str, Any], limits: Mapping[str, int]) -> None:
+    """Raise if an index input holds an entry that its table does not have."""
+    for name, limit in limits.items():
+        array = arrays[name]
+        if array.size and (array.min() < 0 or array.max() >= limit):
+            wrong = int(array.min()) if array.min() < 0 else int(array.max())
+            raise ShapeError(f"{traced.name}: input {name}: got index {wrong}, expected 0 to {limit - 1}")
+
+
+def as_state(traced: Traced, sizes: Mapping[Dim, Dim], state: Any, B: int, dtype: Any) -> Arrays:
+    """Return every state [B, n]; those not given are zeros."""
+    given = {} if state is None else state
+    if not isinstance(given, Mapping):
+        raise ShapeError(
+            f"{traced.name}: got state of type {type(given).__name__}, expected a dictionary with {', '.join(traced.states)}"
+        )
+    return as_named_rows(traced, sizes, given, B, dtype, "state")
+
+
+def as_named_rows(
+    traced: Traced, sizes: Mapping[Dim, Dim], given: Mapping[str, Any], B: int, dtype: Any, what: str
+) -> Arrays:
+    """Return [B, n] arrays by state name, zeros where none is given."""
+    for name in given:
+        if name not in traced.states:
+            raise ShapeError(
+                f"{traced.name}: unknown {what} {name!r}, expected one of {', '.join(traced.states)}"
+                + nearest(str(name), list(traced.states))
+            )
+    arrays: Arrays = {}
+    for name in traced.states:
+        shape = (B, int(resize(traced.leaves[f"state:{name}"].shape[-1], sizes)))
+        if given.get(name) is None:
+            arrays[name] = np.zeros(shape, dtype)
+            continue
+        array = np.asarray(given[name])
+        if array.shape != shape or array.dtype.kind not in "fiub":
+            raise ShapeError(
+                f"{traced.name}: {what} {name}: got {array.dtype} of shape {list(array.shape)}, expected numbers of "
+                f"shape {list(shape)}"
+            )
+        arrays[name] = np.ascontiguousarray(array, dtype=dtype)
+    return arrays
+
+
+def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any) -> Arrays:
+    """Return the parameters, checked: names, shapes, element type."""
+    known = traced.parameters
+    if not isinstance(params, Mapping):
+        raise ParameterError(
+            f"{traced.name}: got params of type {type(params).__name__}, expected a dictionary as program.init gives"
+        )
+    for name in params:
+        if name not in known:
+            raise ParameterError(
+                f"{traced.name}: unknown parameter {name!r}, expected those of program.init{nearest(str(name), list(known))}"
+            )
+    missing = [name for name in known if name not in params]
+    if missing:
+        raise ParameterError(f"{traced.name}: got no parameter {', '.join(missing)}, expected {len(known)}; see program.init")
+    arrays: Arrays = {}
+    for name, node in known.items():
+        array = np.asarray(params[name])
+        shape = tuple(int(resize(dim, sizes)) for dim in node.shape)
+        if array.shape != shape:
+            raise ShapeError(
+                f"{traced.name}: parameter {name}: got shape {list(array.shape)}, expected {list(shape)} = {list(node.shape)}"
+            )
+        if array.dtype != dtype:
+            raise DTypeError(
+                f"{traced.name}: parameter {name}: got {array.dtype}, expected {np.dtype(dtype)}; cast it with .astype, "
+                "or compile with its dtype"
+            )
+        arrays[name] = array
+    return arrays
+
+
+def as_lengths(lengths: Any, T: int, B: int) -> Any:
+    """Return valid steps [B] as integers, or None."""
+    if lengths is None:
+        return None
+    array = np.asarray(lengths)
+    if array.shape != (B,) or (array.dtype.kind not in "iu" and array.size):
+        raise ShapeError(f"lengths: got {array.dtype} of shape {list(array.shape)}, expected {B} integers")
+    if array.size and (array.min() < 0 or array.max() > T):
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise ShapeError(f"lengths: got {int(wrong)}, expected 0 to T = {T}")
+    return array.astype(np.int64)
+
+
+def as_reset(reset: Any, T: int, B: int) -> Any:
+    """Return reset flags [T, B] as booleans, or None."""
+    if reset is None:
+        return None
+    array = np.asarray(reset)
+    if array.shape != (T, B) or array.dtype.kind not in "biu":
+        raise ShapeError(f"reset: got {array.dtype} of shape {list(array.shape)}, expected booleans [T, B] = {[T, B]}")
+    return array.astype(bool)
+
+
+def as_cotangent(where: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return a cotangent as an array of the program's dtype; its shape must be that of the result."""
+    array = np.asarray(value)
+    if array.shape != shape or array.dtype.kind not in "fiub":
+        raise ShapeError(f"{where}: got {array.dtype} of shape {list(array.shape)}, expected numbers of shape {list(shape)}")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def bind_sizes(traced: Traced, sizes: Mapping[str, Any]) -> dict[Dim, Dim]:
+    """Return symbol -> size for every symbol of the graph.
+
+    Raises
+    ------
+    CompileError
+        For a symbol without a size, a size of no symbol, or one that is no positive integer.
+    """
+    symbols = symbols_of(traced)
+    bound: dict[Dim, Dim] = {}
+    for name, value in sizes.items():
+        if name not in symbols:
+            raise CompileError(
+                f"{traced.name}: unknown size {_spoken(name)!r}, expected {', '.join(map(_spoken, symbols)) or 'none'}"
+                + nearest(_spoken(name), [_spoken(s) for s in symbols])
+            )
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise CompileError(f"{traced.name}: got {_spoken(name)}={value!r}, expected a positive integer")
+        bound[name] = int(value)
+    missing = [_spoken(symbol) for symbol in symbols if symbol not in bound]
+    if missing:
+        raise CompileError(f"{traced.name}: got no size for {', '.join(missing)}; pass {missing[0]}= to lg.compile")
+    return bound
+
+
+def _spoken(symbol: str) -> str:
+    return {"I": "input_size", "H": "hidden_size"}.get(symbol, symbol)
+
+
+def symbols_of(traced: Traced) -> list[str]:
+    """Return the symbols of size in a graph's leaves and layers, in order."""
+    found: dict[str, None] = {}
+    for _, node in traced.graph.nodes(data="node"):
+        for dim in features(node.shape):
+            for part in str(dim).split("+"):
+                if not part.isdigit():
+                    found[part] = None
+    return list(found)
+
+
+def infer_sizes(traced: Traced, params: Mapping[str, Any], x: Any, state: Mapping[str, Any] | None) -> dict[Dim, Dim]:
+    """Return symbol -> size as the shapes of the arrays say."""
+    given: dict[str, Any] = {f"parameter:{name}": value for name, value in dict(params).items()}
+    inputs = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+    given |= {f"input:{name}": value for name, value in inputs.items()}
+    given |= {f"state:{name}": value for name, value in (state or {}).items()}
+    sizes: dict[Dim, Dim] = {}
+    for leaf, node in traced.leaves.items():
+        if leaf in given:
+            dims, shape = features(node.shape), np.shape(given[leaf])
+            for dim, size in zip(dims[::-1], shape[::-1], strict=False):
+                if isinstance(dim, str) and "+" not in dim:
+                    sizes.setdefault(dim, size)
+    return sizes
+
+
+def float_dtype(params: Mapping[str, Any], x: Any) -> Any:
+    """Return the element type of the parameters, else of the input, float32 or float64."""
+    inputs = list(x.values()) if isinstance(x, Mapping) else [x]
+    for value in [*dict(params).values(), *inputs]:
+        if np.asarray(value).dtype.name in FLOATS:
+            return np.asarray(value).dtype
+    return np.dtype("float64")
+
+
+def in_returned_form(traced: Traced, outputs: Mapping[str, Any]) -> Any:
+    """Return the one output as an array, several as a dictionary."""
+    return next(iter(outputs.values())) if len(traced.outputs) == 1 else dict(outputs)

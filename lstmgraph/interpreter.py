@@ -1,0 +1,204 @@
+"""The NumPy meaning of a graph: the oracle that everything compiled is tested against."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from lstmgraph.border import (
+    Arrays,
+    as_inputs,
+    as_lengths,
+    as_params,
+    as_reset,
+    as_state,
+    float_dtype,
+    in_returned_form,
+    infer_sizes,
+)
+from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
+from lstmgraph.plugins import op
+from lstmgraph.traced import Traced
+from lstmgraph.transform import with_reset
+
+
+def evaluate(
+    graph: nx.MultiDiGraph, leaves: Mapping[str, Any], sizes: Mapping[Dim, Dim], dtype: Any
+) -> dict[str, Any]:
+    """Return the value of every node, given leaves by ``kind:name`` and the sizes of symbols (B and T too)."""
+    values: dict[str, Any] = {}
+    for key, node in graph.nodes(data="node"):
+        if node.op == "constant":
+            values[key] = np.asarray(node.attr("value"), dtype)
+        elif node.op in LEAVES:
+            values[key] = leaves[f"{node.op}:{node.name}"]
+        elif node.op in SINKS:
+            values[key] = values[operands(graph, key)[0]]
+        else:
+            attrs = concrete(node.attrs, sizes)
+            value = op(node.op).meaning(*(values[source] for source in operands(graph, key)), **attrs)
+            values[key] = value if isinstance(value, dict) else np.asarray(value).astype(dtype, copy=False)
+    return values
+
+
+def concrete(attrs: Attrs, sizes: Mapping[Dim, Dim]) -> dict[str, Any]:
+    """Return an op's attributes with symbols of size exchanged for integers."""
+    found = dict(attrs)
+    if "size" in found:
+        found["size"] = resize(found["size"], sizes)
+    for name in ("target", "parts"):
+        if name in found:
+            found[name] = tuple(resize(dim, sizes) for dim in found[name])
+    if "sizes" in found:
+        found["sizes"] = tuple((symbol, resize(dim, sizes)) for symbol, dim in found["sizes"])
+    return found
+
+
+def run_cell(
+    cell: Traced, values: Sequence[Any], sizes: Mapping[Dim, Dim], reverse: bool = False
+) -> dict[tuple[str, str], Any]:
+    """Run a cell over sequences, step by step, and return its results by (kind, name).
+
+    Parameters
+    ----------
+    cell : Cell
+        What is run.
+    values : sequence of arrays
+        Its leaves in the order of ``cell.leaves``: inputs [T, B, n], states [B, n], parameters.
+    sizes : mapping
+        Symbol -> size.
+    reverse : bool
+        Run from the last step to the first.
+    """
+    leaves = dict(zip(cell.leaves, values, strict=True))
+    first = leaves[f"input:{cell.inputs[0]}"]
+    T, B = first.shape[:2]
+    dtype = np.result_type(*(v for k, v in leaves.items() if not cell.leaves[k].attr("integer")))
+    sizes = {**sizes, "T": T, "B": B}
+    state = {name: np.asarray(leaves[f"state:{name}"], dtype) for name in cell.states}
+    shapes = {(kind, name): cell.result_shape(kind, name) for kind, name in _results(cell)}
+    results = {
+        result: np.zeros(_run_shape(result[0], shape, sizes), dtype) for result, shape in shapes.items()
+    }
+    for t in range(T - 1, -1, -1) if reverse else range(T):
+        step = {k: v[t] if k.startswith("input:") else v for k, v in leaves.items()}
+        step |= {f"state:{name}": value for name, value in state.items()}
+        for name, value in state.items():
+            results["previous", name][t] = value
+        found = evaluate(cell.graph, step, sizes, dtype)
+        for name in cell.outputs:
+            results["output", name][t] = found[cell.sinks["output", name]]
+        for name in cell.sums:
+            results["sum", name] = results["sum", name] + found[cell.sinks["sum", name]]
+        state = {
+            name: np.broadcast_to(found[cell.sinks["next", name]], value.shape).copy() for name, value in state.items()
+        }
+    return results | {("final", name): value for name, value in state.items()}
+
+
+def _results(cell: Traced) -> list[tuple[str, str]]:
+    return (
+        [("output", name) for name in cell.outputs]
+        + [("previous", name) for name in cell.states]
+        + [("sum", name) for name in cell.sums]
+    )
+
+
+def _run_shape(kind: str, shape: Any, sizes: Mapping[Dim, Dim]) -> tuple[int, ...]:
+    dims = tuple(int(resize(dim, sizes)) for dim in shape)
+    return dims if kind == "sum" else (int(sizes["T"]), *dims)
+
+
+def interpret(
+    traced: Traced,
+    params: Mapping[str, Any],
+    x: Any,
+    state: Mapping[str, Any] | None = None,
+    lengths: Any = None,
+    reset: Any = None,
+) -> tuple[Any, Arrays]:
+    """Return what ``lg.compile(traced, ...)(params, x, ...)`` returns, by the NumPy meaning of each op.
+
+    Parameters
+    ----------
+    traced : Cell or Network
+        What is run.
+    params : dict
+        Arrays by full parameter name.
+    x : array or dict
+        The input [T, B, I], or inputs by name.
+    state : dict, optional
+        Initial states [B, H]; zeros where missing.
+    lengths : integers [B], optional
+        Valid steps of each row.
+    reset : booleans [T, B], optional
+        Where a row is put back to the initial state before the step.
+
+    Returns
+    -------
+    y, state
+        Outputs [T, B, H] (a dictionary if there are several) and final states.
+
+    Examples
+    --------
+    >>> import numpy as np, lstmgraph as lg
+    >>> @lg.cell
+    ... def total(x, h):
+    ...     return h + x
+    >>> lg.interpret(total, {}, np.ones((3, 1, 2)))[0][:, 0, 0]
+    array([1., 2., 3.])
+    """
+    dtype = float_dtype(params, x)
+    sizes = infer_sizes(traced, params, x, state)
+    inputs, T, B = as_inputs(traced, sizes, x, dtype)
+    values = as_params(traced, sizes, params, dtype)
+    states = as_state(traced, sizes, state, B, dtype)
+    valid = as_lengths(lengths, T, B)
+    flags = as_reset(reset, T, B)
+    graph = traced
+    if flags is not None:
+        graph = with_reset(traced)
+        inputs["@reset"] = flags[..., None].astype(dtype)
+    if valid is None:
+        outputs, final = _run(graph, sizes, inputs, states, values, dtype)
+        return in_returned_form(traced, outputs), final
+    rows = []
+    for b, length in enumerate(valid):
+        row_inputs = {k: v[:length, b : b + 1] for k, v in inputs.items()}
+        row_state = {k: v[b : b + 1] for k, v in states.items()}
+        rows.append(_run(graph, sizes, row_inputs, row_state, values, dtype))
+    outputs = {
+        name: np.zeros((T, B, int(resize(traced.result_shape("output", name)[-1], sizes))), dtype)
+        for name in traced.outputs
+    }
+    for b, (row, _) in enumerate(rows):
+        for name, value in row.items():
+            outputs[name][: valid[b], b] = value[:, 0]
+    final = {name: np.concatenate([s[name] for _, s in rows]) if rows else states[name] for name in traced.states}
+    return in_returned_form(traced, outputs), final
+
+
+def _run(
+    traced: Traced, sizes: Mapping[Dim, Dim], inputs: Arrays, states: Arrays, params: Arrays, dtype: Any
+) -> tuple[Arrays, Arrays]:
+    leaves = {
+        **{f"input:{k}": v for k, v in inputs.items()},
+        **{f"state:{k}": v for k, v in states.items()},
+        **{f"parameter:{k}": v for k, v in params.items()},
+    }
+    from lstmgraph.traced import Cell
+
+    with np.errstate(all="ignore"):
+        if isinstance(traced, Cell):
+            results = run_cell(traced, [leaves[leaf] for leaf in traced.leaves], sizes)
+            return (
+                {name: results["output", name] for name in traced.outputs},
+                {name: results["final", name] for name in traced.states},
+            )
+        T, B = next(iter(inputs.values())).shape[:2]
+        found = evaluate(traced.graph, leaves, {**sizes, "T": T, "B": B}, dtype)
+    return (
+        {name: found[traced.sinks["output", name]] for name in traced.outputs},
+        {name: found[traced.sinks["next", name]] for name in traced.states},
+    )

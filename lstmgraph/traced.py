@@ -1,0 +1,206 @@
+"""What a user holds of a traced function: its graph, the names in it, and how it is called on symbols."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from lstmgraph.errors import GraphError, nearest
+from lstmgraph.graph import Builder, Dim, Node, Shape, Symbol, digest, features, named, node_of, rebuild
+
+if TYPE_CHECKING:
+    from lstmgraph.autodiff import Adjoint
+
+
+class Traced:
+    """A frozen graph with named inputs, states, parameters, outputs, next states and sums.
+
+    Parameters
+    ----------
+    graph : networkx.MultiDiGraph
+        The frozen graph.
+    returns : str or tuple of str
+        What the function returned: "single", "tuple", or the keys of its dictionary.
+    doc : str
+        The function's docstring.
+    """
+
+    def __init__(self, graph: nx.MultiDiGraph, returns: str | tuple[str, ...] = "tuple", doc: str = "") -> None:
+        self.graph = graph
+        self.returns = returns
+        self.__doc__ = doc
+        self.name: str = graph.graph["name"]
+        self.__name__ = self.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} {self.name} {self.digest}>"
+
+    @cached_property
+    def digest(self) -> str:
+        """The content hash: equal for equal equations, in any process."""
+        return digest(self.graph)
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the arguments."""
+        return tuple(named(self.graph, "input"))
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states, in the order of the arguments."""
+        return tuple(named(self.graph, "state"))
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(named(self.graph, "output"))
+
+    @cached_property
+    def sums(self) -> tuple[str, ...]:
+        """Names of the values summed over all steps and rows (an adjoint's parameter gradients)."""
+        return tuple(named(self.graph, "sum"))
+
+    @cached_property
+    def parameters(self) -> dict[str, Node]:
+        """The parameters by full name, in the order of the equations."""
+        return {name: node_of(self.graph, key) for name, key in named(self.graph, "parameter").items()}
+
+    @cached_property
+    def leaves(self) -> dict[str, Node]:
+        """Every input, state and parameter by ``kind:name``, in the order in which a recur takes them."""
+        return {
+            f"{kind}:{name}": node_of(self.graph, key)
+            for kind in ("input", "state", "parameter")
+            for name, key in named(self.graph, kind).items()
+        }
+
+    @cached_property
+    def sinks(self) -> dict[tuple[str, str], str]:
+        """The keys of the outputs, next states and sums by (kind, name)."""
+        return {
+            (kind, name): key for kind in ("output", "next", "sum") for name, key in named(self.graph, kind).items()
+        }
+
+    def result_shape(self, kind: str, name: str) -> Shape:
+        """Return the shape, at one step, of an output, a "final" or "previous" state, or a sum."""
+        if kind in ("final", "previous"):
+            return self.leaves[f"state:{name}"].shape
+        return node_of(self.graph, self.sinks[kind, name]).shape
+
+
+class Cell(Traced):
+    """A recurrent cell: from inputs and previous states to outputs and next states.
+
+    Made by `lstmgraph.cell`; called on symbols inside another cell it is inlined, its parameters prefixed.
+    """
+
+    def __call__(self, *values: Symbol, name: str | None = None, size: Dim | None = None) -> Any:
+        """Inline the cell into the one being written and return what its function returned.
+
+        Parameters
+        ----------
+        *values : Symbol
+            The inputs and the previous states, in the order of the function's arguments.
+        name : str, optional
+            Prefix of the parameters and labels; needed when the cell is used more than once.
+        size : int or str, optional
+            The hidden size where the states given do not settle it.
+        """
+        expected = self.inputs + self.states
+        if len(values) != len(expected) or not all(isinstance(value, Symbol) for value in values):
+            raise GraphError(
+                f"cell {self.name}: got {len(values)} arguments, expected {len(expected)} values of the cell being "
+                f"written: {', '.join(expected)}; to run it on arrays use lg.compile"
+            )
+        builder = values[0].builder
+        sizes = self.bind_sizes(dict(zip(expected, values, strict=True)), size)
+        prefix = f"{name}." if name else ""
+        given = dict(zip(self._argument_keys, values, strict=True))
+
+        def rename(into: Builder, node: Node) -> Symbol | None:
+            if node.op != "parameter":
+                return None
+            attrs = dict(node.attrs) | {"name": prefix + node.name}
+            return into.leaf("parameter", node.shape, **attrs)
+
+        keep = [key for key in self.graph if not self.graph.succ[key]]
+        inner = [key for sink in keep for key in self.graph.pred[sink]]
+        made = rebuild(self.graph, builder, rename, inner, sizes, given)
+        for label, key in self.graph.graph["labels"].items():
+            if key in made:
+                claim(builder, prefix + label)
+                builder.label(prefix + label, made[key])
+        return self._as_returned({sink: made[next(iter(self.graph.pred[key]))] for sink, key in self.sinks.items()})
+
+    @property
+    def _argument_keys(self) -> Sequence[str]:
+        return [*named(self.graph, "input").values(), *named(self.graph, "state").values()]
+
+    def _as_returned(self, values: Mapping[tuple[str, str], Symbol]) -> Any:
+        states = tuple(values["next", state] for state in self.states)
+        if self.returns == "single":
+            return states[0] if states else values["output", self.outputs[0]]
+        if self.returns == "tuple":
+            return states
+        return {key: values["next", key] if key in self.states else values["output", key] for key in self.returns}
+
+    def bind_sizes(self, values: Mapping[str, Symbol], size: Dim | None) -> dict[Dim, Dim]:
+        """Return symbol of this cell -> dimension of the values given.
+
+        Raises
+        ------
+        GraphError
+            If two values ask for different sizes of one symbol.
+        """
+        sizes: dict[Dim, Dim] = {}
+        for name, value in values.items():
+            kind = "input" if name in self.inputs else "state"
+            wanted, got = features(self.leaves[f"{kind}:{name}"].shape), features(value.shape)
+            for symbol, dim in zip(wanted, got, strict=False):
+                if str(dim).startswith("?") or not isinstance(symbol, str):
+                    continue
+                if sizes.setdefault(symbol, dim) != dim and isinstance(dim, int) and isinstance(sizes[symbol], int):
+                    raise GraphError(
+                        f"cell {self.name}: got {name} of size {dim}, expected {symbol} = {sizes[symbol]} as its other "
+                        "arguments have; pass values of matching sizes"
+                    )
+        sizes.setdefault("H", size if size is not None else "H")
+        return sizes
+
+    def adjoint(self, cotangents: "frozenset[tuple[str, str]] | None" = None) -> "Adjoint":
+        """Return the adjoint of the cell, with the meaning of its names: see `lstmgraph.autodiff.adjoint`."""
+        from lstmgraph.autodiff import adjoint
+
+        return adjoint(self, cotangents)
+
+    def run(self, values: Sequence[Any], sizes: Mapping[Dim, Dim], reverse: bool = False) -> Any:
+        """Run the cell over sequences in NumPy, given its leaves in order: see `lstmgraph.interpret`."""
+        from lstmgraph.interpreter import run_cell
+
+        return run_cell(self, values, sizes, reverse)
+
+
+class Network(Traced):
+    """Recurs, embeddings and layers over whole sequences, made by `lstmgraph.network`."""
+
+
+def claim(builder: Builder, name: str) -> None:
+    """Take a layer's name; a second layer of that name is an error that names both lines."""
+    from lstmgraph.graph import say_line, user_line
+
+    names = builder.graph.graph.setdefault("names", {})
+    line = user_line()
+    if name in names:
+        raise GraphError(
+            f"two layers are named {name!r}{say_line(names[name])} and{say_line(line)}; "
+            "give each its own name (lg.parameter twice with one name ties a value)"
+        )
+    names[name] = line
+
+
+def find(names: Sequence[str], name: str, what: str, where: str) -> str:
+    """Return `name` if it is one of the names, else raise an error with the nearest."""
+    if name not in names:
+        raise GraphError(f"{where}: unknown {what} {name!r}, expected one of {', '.join(names)}{nearest(name, list(names))}")
+    return name

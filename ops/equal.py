@@ -1,0 +1,21 @@
+"""equal: 1 where a is equal to b, 0 elsewhere."""
+
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.ops.contract import Glyph, pointwise, same_dtype
+
+
+def _meaning(first: Any, second: Any) -> Any:
+    return same_dtype(np.equal(first, second), np.result_type(first, second))
+
+
+op = pointwise(
+    "equal",
+    meaning=_meaning,
+    pullback=lambda result, operands, cotangent: (None, None),
+    kernel="equal({0}, {1})",
+    glyph=Glyph("circle", "="),
+    doc="1 where the first value is equal to the second, 0 elsewhere; a condition for `lg.select`.",
+)

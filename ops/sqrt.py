@@ -1,0 +1,14 @@
+"""sqrt: the square root."""
+
+import numpy as np
+
+from lstmgraph.ops.contract import Glyph, pointwise
+
+op = pointwise(
+    "sqrt",
+    meaning=np.sqrt,
+    pullback=lambda result, operands, cotangent: (cotangent / (2 * result),),
+    kernel="sqrt({0})",
+    glyph=Glyph("ellipse", "√"),
+    doc="The square root: NaN below 0.",
+)
