@@ -363,7 +363,8 @@ def rebuild(
     replace : mapping, optional
         Old key -> symbol that stands for it; nothing below it is visited on its account.
     rows : shape, optional
-        Leading dimensions that take the place of ``("B",)``, to run a step's equations over a whole sequence.
+        Leading dimensions that take the place of those of every row, to run a step's equations over a whole
+        sequence or the other way round.
     """
     done: dict[str, Symbol] = dict(replace or {})
     sizes = dict(sizes or {})
@@ -397,7 +398,7 @@ def _wanted(graph: nx.MultiDiGraph, keep: Iterable[str], done: Mapping[str, Any]
 
 
 def _reshape(shape: Shape, sizes: Mapping[Dim, Dim], rows: Shape | None) -> Shape:
-    first = rows if rows is not None and lead(shape) == ("B",) else lead(shape)
+    first = rows if rows is not None and lead(shape) else lead(shape)
     return first + tuple(resize(dim, sizes) for dim in features(shape))
 
 

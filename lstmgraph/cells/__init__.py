@@ -21,6 +21,7 @@ def _collect() -> dict[str, Cell]:
 
 
 catalogue: dict[str, Cell] = _collect()
+globals().update(catalogue)
 
 
 def __getattr__(name: str) -> Any:

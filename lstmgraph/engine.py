@@ -1,0 +1,260 @@
+"""The engine behind a program: graphs of the forward pass, its gradient and second order, their plans, and runs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.autodiff import differentiate
+from lstmgraph.border import Arrays
+from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Symbol, features, node_of, operands, rebuild, resize
+from lstmgraph.jit.execute import Context, Executor
+from lstmgraph.jit.rows import Rows
+from lstmgraph.schedule.plan import Plan, Stage, make_plan
+from lstmgraph.schedule.resolve import resolve
+from lstmgraph.schedule.save import save
+from lstmgraph.schedule.split import split
+from lstmgraph.traced import Cell, Network, Traced
+
+COTANGENT = "d:"  # prefix of cotangent inputs and outputs; no Python name has it
+DIRECTION = "v:"
+
+
+def over_sequences(traced: Traced) -> Traced:
+    """Return the graph over sequences of a cell: one recur; a network is one already."""
+    if isinstance(traced, Network):
+        return traced
+    from lstmgraph.ops.recur import make, result
+
+    assert isinstance(traced, Cell)
+    builder = Builder(simplify=True)
+    rows = ("T", "B")
+    values: dict[str, Symbol | float] = {}
+    for leaf, node in traced.leaves.items():
+        kind = leaf.partition(":")[0]
+        shape = rows + features(node.shape) if kind == "input" else node.shape
+        values[leaf] = builder.leaf(kind, shape, **dict(node.attrs))
+    dims = {dim for node in traced.leaves.values() for dim in node.shape if isinstance(dim, str)}
+    dims |= {dim for _, node in traced.graph.nodes(data="node") for dim in node.shape if isinstance(dim, str)}
+    symbols = sorted({part for dim in dims for part in dim.split("+") if not part.isdigit()} - {"T", "B"})
+    run = make(builder, traced, values, tuple((symbol, symbol) for symbol in symbols), False, traced.name)
+    for name in traced.outputs:
+        builder.sink("output", result(run, "output", name, rows), name)
+    for name in traced.states:
+        builder.sink("next", result(run, "final", name, rows), name)
+    for name in traced.sums:
+        builder.sink("output", result(run, "sum", name, rows), name)
+    return Network(builder.freeze(traced.name), traced.returns)
+
+
+def with_gradient(sequence: Traced) -> Traced:
+    """Return the graph with cotangents of its results as more inputs and cotangents of its leaves as more outputs."""
+    builder = Builder(simplify=True)
+    made = rebuild(sequence.graph, builder)
+    seeds: dict[str, Any] = {}
+    for (kind, name), sink in sequence.sinks.items():
+        source = made[operands(sequence.graph, sink)[0]]
+        role = "input" if source.shape[:1] and source.shape[0] in ("T", "B") else "parameter"
+        cotangent = builder.leaf(role, source.shape, name=f"{COTANGENT}{kind}:{name}")
+        seeds[source.key] = seeds[source.key] + cotangent if source.key in seeds else cotangent
+    for leaf, cotangent in differentiate(sequence, builder, made, seeds).items():
+        if cotangent is not None:
+            builder.sink("output", cotangent, COTANGENT + leaf)
+    return _same_labels(sequence, builder, made)
+
+
+def with_second_order(sequence: Traced) -> Traced:
+    """Return the graph whose outputs are the derivatives of the gradient along a direction of the parameters."""
+    first = with_gradient(sequence)
+    builder = Builder(simplify=True)
+    made = rebuild(first.graph, builder)
+    seeds: dict[str, Any] = {}
+    for (kind, name), sink in first.sinks.items():
+        if kind == "output" and name.startswith(f"{COTANGENT}parameter:"):
+            source = made[operands(first.graph, sink)[0]]
+            direction = builder.leaf("parameter", source.shape, name=DIRECTION + name.removeprefix(COTANGENT))
+            seeds[source.key] = seeds[source.key] + direction if source.key in seeds else direction
+    wanted = {leaf for leaf in sequence.leaves}
+    clean = Builder(simplify=True)
+    found = differentiate(first, builder, made, seeds)
+    kept = {leaf: symbol for leaf, symbol in found.items() if leaf in wanted and symbol is not None}
+    copied = rebuild(builder.graph, clean, keep=[symbol.key for symbol in kept.values()])
+    for leaf, symbol in kept.items():
+        clean.sink("output", copied[symbol.key], COTANGENT + leaf)
+    return Network(clean.freeze(sequence.name))
+
+
+def with_records(sequence: Traced, names: Mapping[str, tuple[str, str]]) -> Traced:
+    """Return the graph with values inside its recurs as outputs: name -> (recur's name, label in its cell)."""
+    from lstmgraph.ops.recur import result
+
+    builder = Builder(simplify=True)
+    made: dict[str, Symbol] = {}
+    for key, node in sequence.graph.nodes(data="node"):
+        if node.op != "recur":
+            made |= rebuild(sequence.graph, builder, keep=[key], replace=made)
+            continue
+        cell: Cell = node.attr("cell")
+        inside = Builder(simplify=True)
+        copied = rebuild(cell.graph, inside)
+        for name, (owner, label) in names.items():
+            if owner == node.attr("name"):
+                inside.sink("output", copied[cell.graph.graph["labels"][label]], f"{COTANGENT}{name}")
+        _same_labels(cell, inside, copied)
+        attrs = dict(node.attrs) | {"cell": Cell(inside.graph, cell.returns)}
+        made[key] = builder.add("recur", *(made[s] for s in operands(sequence.graph, key)), **attrs)
+        for name, (owner, _) in names.items():
+            if owner == node.attr("name"):
+                builder.sink("output", result(made[key], "output", f"{COTANGENT}{name}", ("T", "B")), f"{COTANGENT}{name}")
+    return _same_labels(sequence, builder, made)
+
+
+def _same_labels(traced: Traced, builder: Builder, made: Mapping[str, Symbol]) -> Network:
+    labels = traced.graph.graph["labels"].items()
+    builder.graph.graph["labels"] = {label: made[key].key for label, key in labels if key in made}
+    return Network(builder.freeze(traced.name), traced.returns)
+
+
+@dataclass(frozen=True, eq=False)
+class Binding:
+    """Parameters with what follows from them alone: computed once, packed once."""
+
+    params: Arrays
+    values: dict[str, Any]
+    packs: dict[tuple[str, int], Any]
+
+
+class Line:
+    """One plan and how to run it: a graph over sequences, from arrays to arrays."""
+
+    def __init__(self, traced: Traced, executor: Executor, sizes: Mapping[Dim, Dim], late: Iterable[str] = ()) -> None:
+        self.traced = traced
+        self.executor = executor
+        self.sizes = dict(sizes)
+        self.plan: Plan = make_plan(traced, executor.target, late)
+        self._graph = self.plan.traced.graph
+        self._chosen: dict[tuple[Any, ...], tuple[tuple[Stage, ...], frozenset[str]]] = {}
+        self._fixed = self._constant_keys()
+
+    def _constant_keys(self) -> frozenset[str]:
+        """Return the parameters and what follows from them alone (cotangents and directions are no parameters)."""
+        graph, fixed = self._graph, set()
+        for key, node in graph.nodes(data="node"):
+            if node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)):
+                fixed.add(key)
+            elif node.op == "constant" or (node.op not in (*LEAVES, *SINKS) and all(s in fixed for s in operands(graph, key))):
+                fixed.add(key)
+        return frozenset(fixed)
+
+    def bind(self, params: Arrays) -> Binding:
+        """Return the parameters with the ``once`` stages run."""
+        values = {
+            key: params[node.name]
+            for key, node in self._graph.nodes(data="node")
+            if node.op == "parameter" and node.name in params
+        }
+        context = Context(self.sizes, Rows(0, 0), values)
+        for stage in self.plan.stages:
+            if stage.form == "once" and stage.key in self._fixed:
+                self.executor.run(stage, self.plan, context)
+        return Binding(params, values, {})
+
+    def choose(self, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...]) -> tuple[tuple[Stage, ...], frozenset[str]]:
+        """Return the stages of some phases that the given results need, and all keys that are read."""
+        request = (tuple(sinks), phases)
+        if request not in self._chosen:
+            graph = self._graph
+            wanted = {operands(graph, self.traced.sinks[sink])[0] for sink in request[0]}
+            stages: list[Stage] = []
+            for stage in reversed(self.plan.stages):
+                if any(key in wanted for _, key in stage.results):
+                    wanted |= {key for _, key in stage.sources}
+                    if stage.phase in phases and not (stage.form == "once" and stage.key in self._fixed):
+                        stages.append(stage)
+            self._chosen[request] = (tuple(reversed(stages)), frozenset(wanted))
+        return self._chosen[request]
+
+    def context(self, binding: Binding, rows: Rows, feeds: Mapping[str, Any]) -> Context:
+        """Return a context with the leaves in place; feeds by ``kind:name``, padded and in the user's order."""
+        values = dict(binding.values)
+        context = Context({**self.sizes, "T": rows.T, "B": rows.B}, rows, values, binding.packs, self._fixed)
+        self.feed(context, feeds)
+        return context
+
+    def feed(self, context: Context, feeds: Mapping[str, Any]) -> None:
+        """Put leaves into a context, packed."""
+        rows = context.rows
+        for key, node in self._graph.nodes(data="node"):
+            name = f"{node.op}:{node.name}"
+            if node.op in LEAVES and name in feeds:
+                if node.shape[:1] == ("T",):
+                    context.values[key] = rows.pack(feeds[name])
+                elif node.shape[:1] == ("B",):
+                    context.values[key] = np.ascontiguousarray(rows.sort(feeds[name])).reshape(-1)
+                else:
+                    context.values[key] = feeds[name]
+
+    def run(self, context: Context, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...], keep: frozenset[str] = frozenset()) -> None:
+        """Run what the results need; values that no later stage reads and `keep` does not name are given back."""
+        stages, wanted = self.choose(sinks, phases)
+        context.wanted = wanted | keep
+        results = {operands(self._graph, key)[0] for key in self.traced.sinks.values()}
+        for stage in stages:
+            self.executor.run(stage, self.plan, context)
+            for key in stage.drops:
+                if key not in keep and key not in results:
+                    context.values.pop(key, None)
+
+    def result(self, context: Context, sink: tuple[str, str]) -> Any:
+        """Return a result as the user sees it: padded, in the user's order."""
+        key = operands(self._graph, self.traced.sinks[sink])[0]
+        node = node_of(self._graph, key)
+        if node.op == "constant":
+            return np.asarray(node.attr("value"), self.executor.dtype)
+        value, rows = context.values[key], context.rows
+        if not node.shape or node.shape[0] not in ("T", "B"):
+            return value
+        width = int(resize(features(node.shape)[-1], context.sizes))
+        if node.shape[0] == "T":
+            return rows.unpack(value, width)
+        return rows.unsort(np.asarray(value).reshape(rows.B, width))
+
+    def reads(self, sinks: Iterable[tuple[str, str]]) -> frozenset[str]:
+        """Return every key that later phases read for the given results."""
+        return self.choose(sinks, (1,))[1]
+
+
+class Engine:
+    """The plans of one traced graph at one set of sizes; each is made when it is first asked for."""
+
+    def __init__(self, traced: Traced, executor: Executor, sizes: Mapping[Dim, Dim]) -> None:
+        self.executor = executor
+        self.sizes = dict(sizes)
+        self.sequence: Traced = resolve(over_sequences(traced), tuple(sorted(sizes.items(), key=str)))
+        self._records: dict[tuple[str, ...], Line] = {}
+
+    @cached_property
+    def main(self) -> Line:
+        """Forward and backward pass, sharing what is saved; a plain call runs its first phase."""
+        graph = split(save(with_gradient(self.sequence)))
+        late = [name for name in graph.inputs if name.startswith(COTANGENT)]
+        return Line(graph, self.executor, self.sizes, late)
+
+    @cached_property
+    def whole(self) -> Line:
+        """Forward and backward pass in one, for cotangents that are known before."""
+        return Line(split(save(with_gradient(self.sequence))), self.executor, self.sizes)
+
+    @cached_property
+    def second(self) -> Line:
+        """The derivative of the gradient along a direction."""
+        return Line(split(save(with_second_order(self.sequence))), self.executor, self.sizes)
+
+    def records(self, names: Mapping[str, tuple[str, str]]) -> Line:
+        """The forward pass with values inside the recurs as outputs."""
+        key = tuple(sorted(names))
+        if key not in self._records:
+            self._records[key] = Line(split(with_records(self.sequence, names)), self.executor, self.sizes)
+        return self._records[key]

@@ -1,0 +1,1 @@
+"""Generated source compiled by Numba, the SIMD primitives it computes with, and a NumPy twin of them."""

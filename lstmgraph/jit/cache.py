@@ -1,0 +1,213 @@
+"""Compiles modules of kernels once: a memo in the process, and a folder per content hash on disk."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lstmgraph import settings
+from lstmgraph.errors import CompileError
+from lstmgraph.jit import loader, store
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """Compiled kernels and helpers.
+
+    Attributes
+    ----------
+    source : str
+        The text they were made from.
+    digest : str
+        A hash of all that decides the machine code: text, processor, versions.
+    functions : dict of str to callable
+        The entries and helpers by name.
+    """
+
+    source: str
+    digest: str
+    functions: dict[str, Callable[..., Any]]
+
+
+def announce(message: str) -> None:
+    """Say that something compiles: on the logger "lstmgraph", or on a terminal where nobody listens to it."""
+    logger = logging.getLogger("lstmgraph")
+    logger.info(message)
+    heard = logger.hasHandlers() and logger.isEnabledFor(logging.INFO)
+    if not heard and sys.stderr is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            print(f"lstmgraph: {message}", file=sys.stderr, flush=True)
+
+
+on_compile: Callable[[str], None] = announce  # called with one line before a cold compile; may be replaced
+
+_lock = threading.RLock()  # Numba compiles one thing at a time anyway
+_modules: "dict[_Request, Module]" = {}
+
+if hasattr(os, "register_at_fork"):
+    # a child must not begin with a lock, ours or Numba's, held by a thread that it does not have
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def compile_module(
+    source: str,
+    entries: tuple[str, ...],
+    *,
+    dtype: str,
+    width: int,
+    uses: tuple[Module, ...] = (),
+    title: str = "",
+) -> Module:
+    """Compile a module of kernels, or load it if it has been compiled before.
+
+    Parameters
+    ----------
+    source : str
+        Plain ``def`` statements. Their free names are ``np``, what ``vectors(dtype, width)`` holds and the
+        functions of `uses`.
+    entries : tuple of str
+        The kernels, each called as ``entry(addresses, sizes, t0, t1, row0, row1, number)``: the buffers'
+        addresses and sizes as int64 arrays, the steps, the rows, the number of the slice. Other functions are
+        helpers, compiled into the entries that call them.
+    dtype, width : str, int
+        The element type of a vector value and its number of elements.
+    uses : tuple of Module
+        Modules whose functions the source calls.
+    title : str
+        What the user is told to be compiling.
+
+    Returns
+    -------
+    Module
+        The same one for the same request. With LSTMGRAPH_JIT=0 its functions are plain Python, and an entry
+        takes a list of 1-D NumPy arrays in place of the addresses.
+
+    Raises
+    ------
+    CompileError
+        If the source does not compile. A cache that is damaged, raced for or not writable raises nothing.
+    """
+    request = _Request(source, entries, dtype, width, uses, title or "kernels", settings.jit_enabled())
+    module = _modules.get(request)
+    if module is not None:
+        return module
+    with _lock:
+        module = _modules.get(request)
+        if module is None:
+            digest = _digest(request)
+            try:
+                functions = _functions(request, digest)
+            except CompileError:
+                raise
+            except Exception as error:
+                raise CompileError(
+                    f"{request.title}: the generated source does not compile; please report it: {error}"
+                ) from error
+            module = _modules[request] = Module(source, digest, functions)
+    return module
+
+
+def cache_report() -> store.CacheReport:
+    """Say where the cache is, how many entries it holds and how many bytes they take."""
+    return store.report(settings.cache_folder())
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of `compile_module`; a title makes no difference."""
+
+    source: str
+    entries: tuple[str, ...]
+    dtype: str
+    width: int
+    uses: tuple[Module, ...]
+    title: str = field(compare=False)
+    jit: bool
+
+
+def _digest(request: _Request) -> str:
+    used = [other.digest for other in request.uses]
+    found = hashlib.sha256(
+        repr((request.source, request.entries, request.dtype, request.width, used, request.jit)).encode()
+    )
+    if request.jit:
+        found.update(loader.environment())
+    return found.hexdigest()[:32]
+
+
+def _functions(request: _Request, digest: str) -> loader.Functions:
+    """Return the functions of a module: plain, or from the disk if they are there, or compiled."""
+    name, kind = loader.module_name(digest), {"dtype": request.dtype, "width": request.width}
+    used = {loader.module_name(other.digest): other.functions for other in request.uses}
+    if not request.jit:
+        return loader.plain(name, request.source, request.entries, used.values(), kind)
+    text = loader.full_text(request.source, used, kind)
+    if not request.entries:  # helpers are compiled with the entries that call them: there is nothing to keep
+        return loader.define(name, f"<{name}>", text, ())[1]
+    job = _Job(name, digest, text, request.entries, request.title, settings.cache_folder())
+    functions = _load(job) or _build(job)
+    store.prune_once(job.folder)
+    return functions
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be loaded or compiled, and the cache folder."""
+
+    name: str
+    digest: str
+    text: str
+    entries: tuple[str, ...]
+    title: str
+    folder: Path
+
+    def make(self, path: str, *, cached: bool) -> loader.Functions:
+        """Compile the text as if it lay at `path`, or load what Numba keeps beside it."""
+        module, functions = loader.define(self.name, path, self.text, self.entries)
+        loader.compile_entries(module, functions, self.entries, cached=cached)
+        return functions
+
+
+def _load(job: _Job) -> loader.Functions | None:
+    """Return the functions of an entry on disk, None if there is none that is whole."""
+    entry = store.find(job.folder, job.digest, job.text)
+    if entry is None:
+        return None
+    try:
+        with store.loadable(entry) as place:
+            functions = job.make(str(place / store.TEXT), cached=True)
+    except Exception:  # removed or replaced meanwhile, or Numba cannot read it: it is compiled again
+        return None
+    loader.move(functions, str(entry / store.TEXT), job.text)
+    store.touch(entry)
+    return functions
+
+
+def _build(job: _Job) -> loader.Functions:
+    """Compile, and keep the result on disk where that is possible."""
+    from numba.core.errors import NumbaError
+
+    place = store.begin(job.folder)
+    if place is None:
+        on_compile(f"compiling {job.title}; it cannot be cached, for {job.folder} cannot be written")
+        return job.make(f"<{job.name}>", cached=False)
+    functions = None
+    try:
+        on_compile(f"compiling {job.title}; it will be cached in {job.folder}")
+        (place / store.TEXT).write_text(job.text, encoding="utf-8", newline="\n")
+        functions = job.make(str(place / store.TEXT), cached=True)
+        entry = store.publish(place, job.folder, job.digest, job.text, job.title)
+        loader.move(functions, str(entry / store.TEXT), job.text)
+    except (NumbaError, SyntaxError, CompileError):
+        raise  # the source's fault
+    except Exception:  # a full disk, say: the kernels are wanted all the same
+        logging.getLogger("lstmgraph").info("%s: not cached", job.title, exc_info=True)
+    finally:
+        store.remove(place)
+    return functions or job.make(f"<{job.name}>", cached=False)

@@ -1,0 +1,68 @@
+"""Where a kernel finds each value: its buffers, its run-time sizes, and the packed matrices."""
+
+from dataclasses import dataclass
+
+from lstmgraph.graph import Dim
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Matrices side by side as one tile reads them: parameter keys of the kernel's cell, columns N, rows K."""
+
+    parameters: tuple[str, ...]
+    rows: Dim
+    columns: Dim
+    panel: int  # registers of one matrix in a panel
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One buffer of a kernel.
+
+    Parameters
+    ----------
+    role : str
+        "starts" (first row of each step), "blocks" (first row of a state at each step), "input", "index", "state",
+        "output", "parameter", "table", "pack", "scratch" (rows of a step), "tile".
+    name : str
+        The leaf or output it holds.
+    size : int or str
+        Features of a row.
+    """
+
+    role: str
+    name: str
+    size: Dim = 1
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Generated source and what it is called with.
+
+    Parameters
+    ----------
+    name, source : str
+        The function and its text.
+    buffers : tuple of Buffer
+        In the order of the addresses.
+    sizes : tuple
+        In the order of the run-time sizes: "T", then "keep:NAME" (1 if that output is wanted, 0 to drop it), then
+        the dimensions.
+    packs : tuple of Pack
+        In the order of the pack buffers.
+    aliases : tuple of (output, state)
+        Outputs that are a state's next value and so need no buffer of their own.
+    tile : int
+        Elements of the tile buffer of one slice.
+    flops : tuple of (Dim, Dim)
+        Rows and columns of each product, for the cost of a row.
+    """
+
+    name: str
+    source: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[Dim, ...]
+    packs: tuple[Pack, ...]
+    aliases: tuple[tuple[str, str], ...]
+    tile: int
+    flops: tuple[tuple[Dim, Dim], ...]

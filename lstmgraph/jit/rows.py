@@ -1,0 +1,114 @@
+"""Which row of which step stands where: sequences of different lengths are kept packed, longest row first.
+
+A sequence [T, B, n] is kept as its valid rows only, step after step. A state's history has one block of rows before
+the first step and one after each step. So padding is never read, and the cost follows the sum of the lengths.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a batch.
+
+    Parameters
+    ----------
+    T, B : int
+        Steps and batch rows.
+    lengths : array or None
+        Valid steps of each row, in the user's order.
+    """
+
+    T: int
+    B: int
+    lengths: Array | None = None
+
+    @cached_property
+    def order(self) -> Array | None:
+        """The user's rows by falling length; None if all are full."""
+        if self.lengths is None or (self.lengths == self.T).all():
+            return None
+        return np.argsort(-self.lengths, kind="stable")
+
+    @cached_property
+    def sorted_lengths(self) -> Array:
+        """Valid steps, longest first."""
+        if self.lengths is None or self.order is None:
+            return np.full(self.B, self.T, np.int64)
+        return self.lengths[self.order]
+
+    @cached_property
+    def starts(self) -> Array:
+        """First row of each block of a state's history: before the first step, then after each step; and the end."""
+        active = np.full(self.T, self.B, np.int64)
+        if self.order is not None:
+            active = (self.sorted_lengths[None, :] > np.arange(self.T)[:, None]).sum(1)
+        return np.concatenate([[0, self.B], self.B + np.cumsum(active)]).astype(np.int64)
+
+    @property
+    def count(self) -> int:
+        """Valid rows of all steps."""
+        return int(self.starts[-1]) - self.B
+
+    @cached_property
+    def places(self) -> Array | None:
+        """Row of the padded sequence [T * B] of each packed row; None if nothing is padded."""
+        if self.order is None:
+            return None
+        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
+        within = np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+        return steps * self.B + self.order[within]
+
+    @cached_property
+    def before(self) -> Array | None:
+        """Row of the history, of the block before each packed row's step; None if they are the first rows."""
+        if self.order is None:
+            return None
+        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
+        return self.starts[steps] + np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+
+    @cached_property
+    def ends(self) -> Array:
+        """Row of the history that holds each sorted row's state after its last step."""
+        return self.starts[self.sorted_lengths] + np.arange(self.B)
+
+    @cached_property
+    def two_blocks(self) -> Array:
+        """Block starts of a state of which only the present and the next value are kept."""
+        return (np.arange(self.T + 2) % 2 * self.B).astype(np.int64)
+
+    @cached_property
+    def two_block_ends(self) -> Array:
+        """As `ends`, in two blocks."""
+        return self.two_blocks[self.sorted_lengths] + np.arange(self.B)
+
+    def pack(self, padded: Array) -> Array:
+        """Return the valid rows [count * n] of a sequence [T, B, n] or [T, B]."""
+        flat = padded.reshape(self.T * self.B, -1)
+        return (flat if self.places is None else flat[self.places]).reshape(-1)
+
+    def unpack(self, packed: Array, width: int) -> Array:
+        """Return a sequence [T, B, n], zeros in padding."""
+        if self.places is None:
+            return packed.reshape(self.T, self.B, width)
+        padded = np.zeros((self.T * self.B, width), packed.dtype)
+        padded[self.places] = packed.reshape(-1, width)
+        return padded.reshape(self.T, self.B, width)
+
+    def sort(self, rows: Array) -> Array:
+        """Return [B, n] rows, longest first."""
+        return rows if self.order is None else rows[self.order]
+
+    def unsort(self, rows: Array) -> Array:
+        """Return [B, n] rows in the user's order."""
+        if self.order is None:
+            return rows
+        back = np.empty_like(rows)
+        back[self.order] = rows
+        return back

@@ -1,0 +1,171 @@
+"""The cache folder: an entry per content hash, checked before use, moved in whole, pruned by age."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TEXT = "kernels.py"
+_MANIFEST = "manifest.json"  # its time of change says when the entry was last used
+_ENTRY = re.compile(r"[0-9a-f]{32}")
+_ASIDE = re.compile(r"\.lstmgraph-(building|discarded)-.*")
+_LOOKED = ".lstmgraph-pruned"  # its time of change says when the folder was last looked through
+_DAY = 24 * 3600.0
+_KEEP_DAYS = 90
+
+_looked_through: set[Path] = set()
+
+
+@dataclass(frozen=True)
+class CacheReport:
+    """What the cache folder holds: its path, the number of entries, their bytes."""
+
+    folder: Path
+    entries: int
+    bytes: int
+
+
+def find(folder: Path, digest: str, text: str) -> Path | None:
+    """Return the entry of a digest if every byte of it is as it was written, else None."""
+    entry = folder / digest
+    try:
+        if not _trusted(entry):
+            return None
+        manifest = json.loads((entry / _MANIFEST).read_bytes())
+        sums = manifest["files"]
+        # Numba itself raises on a truncated file and runs a flipped byte
+        if manifest["digest"] != digest or sums[TEXT] != _sum(text.encode()):
+            return None
+        if any(_sum((entry / name).read_bytes()) != expected for name, expected in sums.items()):
+            return None
+    except Exception:  # whatever is wrong with it, it is not ours to use
+        return None
+    return entry
+
+
+def touch(entry: Path) -> None:
+    """Note that an entry is in use, at most once a day."""
+    with contextlib.suppress(OSError):
+        if time.time() - (entry / _MANIFEST).stat().st_mtime > _DAY:
+            os.utime(entry / _MANIFEST)
+
+
+@contextlib.contextmanager
+def loadable(entry: Path) -> Iterator[Path]:
+    """Give the folder to load an entry from; maybe a copy, for Numba does not read where it cannot write."""
+    if os.access(entry / "__pycache__", os.W_OK):
+        yield entry
+        return
+    with tempfile.TemporaryDirectory(prefix="lstmgraph-") as copy:
+        yield Path(shutil.copytree(entry, Path(copy) / entry.name))
+
+
+def begin(folder: Path) -> Path | None:
+    """Make a folder to build an entry in; None if nothing can be written there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".lstmgraph-building-", dir=folder))  # made with mode 0700
+    except OSError:
+        return None
+
+
+def publish(built: Path, folder: Path, digest: str, text: str, title: str) -> Path:
+    """Write the manifest of a finished entry and move it to its place; return where it, or its equal, is."""
+    files = sorted(path for path in built.rglob("*") if path.is_file())
+    sums = {path.relative_to(built).as_posix(): _sum(path.read_bytes()) for path in files}
+    manifest = {"digest": digest, "title": title, "files": sums}
+    (built / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    entry = folder / digest
+    with contextlib.suppress(OSError):
+        os.rename(built, entry)
+        return entry
+    if find(folder, digest, text) is None:  # else another process was first
+        discarded = folder / f".lstmgraph-discarded-{uuid.uuid4().hex}"
+        os.rename(entry, discarded)
+        os.rename(built, entry)
+        remove(discarded)
+    return entry
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def prune(folder: Path, *, now: float | None = None) -> int:
+    """Delete entries not used for 90 days and what broken-off builds left; look at most once a day.
+
+    Returns
+    -------
+    int
+        How many folders were deleted.
+    """
+    now = time.time() if now is None else now
+    stamp = folder / _LOOKED
+    try:
+        if 0 <= now - stamp.stat().st_mtime < _DAY:
+            return 0
+    except OSError:
+        pass
+    count = 0
+    try:
+        stamp.touch()
+        os.utime(stamp, (now, now))
+        found = list(folder.iterdir())
+    except OSError:
+        return 0
+    for path in found:
+        keep = _KEEP_DAYS * _DAY if _ENTRY.fullmatch(path.name) else _DAY
+        if (_ENTRY.fullmatch(path.name) or _ASIDE.fullmatch(path.name)) and now - _last_used(path) > keep:
+            remove(path)
+            count += 1
+    return count
+
+
+def prune_once(folder: Path) -> None:
+    """Prune a folder if this process has not looked at it yet."""
+    if folder not in _looked_through:
+        _looked_through.add(folder)
+        prune(folder)
+
+
+def report(folder: Path) -> CacheReport:
+    """Count the entries of a folder and their bytes."""
+    entries = size = 0
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if _ENTRY.fullmatch(entry.name):
+                entries += 1
+                size += sum(path.stat().st_size for path in entry.rglob("*") if path.is_file())
+    return CacheReport(folder, entries, size)
+
+
+def _last_used(path: Path) -> float:
+    for candidate in (path / _MANIFEST, path):
+        with contextlib.suppress(OSError):
+            return candidate.stat().st_mtime
+    return 0.0
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _trusted(entry: Path) -> bool:
+    """Say whether only this user or the system's own can have written an entry: to load it is to run it."""
+    if not hasattr(os, "geteuid"):
+        return True
+    found = entry.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022

@@ -1,0 +1,197 @@
+"""The register tile: rows of A times packed columns, accumulators in registers; and the kernels built on it alone."""
+
+from functools import cache
+
+from lstmgraph.jit.machine import Machine
+
+
+def tile_name(rows: int, vectors: int) -> str:
+    """Return the name of a tile in generated source."""
+    return f"tile_{rows}x{vectors}"
+
+
+def tile_text(rows: int, vectors: int) -> str:
+    """Return the source of ``C[rows, vectors * W] (+)= A[rows, K] @ B[K, vectors * W]``.
+
+    `a`, `b`, `c` are pointers with the offset of the first element; a row of A is `a_row` elements from the next
+    and a column `a_step`; B is contiguous; a row of C is `c_row` elements from the next. With `add` the sum goes on
+    from what C holds, else from 0.
+    """
+    names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
+    lines = [f"def {tile_name(rows, vectors)}(a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add):", "    if add:"]
+    for m in range(rows):
+        lines += [f"        {names[m][v]} = load(c, c_at + {m} * c_row + {v} * W)" for v in range(vectors)]
+    lines.append("    else:")
+    lines += [f"        {name} = zeros()" for row in names for name in row]
+    lines.append("    for k in range(K):")
+    lines += [f"        b{v} = load(b, b_at + (k * {vectors} + {v}) * W)" for v in range(vectors)]
+    for m in range(rows):
+        lines.append(f"        a{m} = splat(a, a_at + {m} * a_row + k * a_step)")
+        lines += [f"        {names[m][v]} = fma(a{m}, b{v}, {names[m][v]})" for v in range(vectors)]
+    for m in range(rows):
+        lines += [f"    store(c, c_at + {m} * c_row + {v} * W, {names[m][v]})" for v in range(vectors)]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def tiles_source(target: Machine) -> str:
+    """Return the source of every tile that generated kernels call."""
+    texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
+    return "\n\n".join(texts)
+
+
+PACK = '''
+def pack(buffers, sizes, t0, t1, b0, b1, slot):
+    """Lay one matrix out as the tiles read it: panel, row, column of the tile, lane; zeros beyond its columns.
+
+    sizes: rows K, columns N, strides of a row and a column, panels' registers per matrix, matrices side by side,
+    the place of this matrix among them, registers of a tile, whole registers of a panel.
+    """
+    matrix = floats(buffers, 0)
+    packed = floats(buffers, 1)
+    K = sizes[0]
+    N = sizes[1]
+    row_stride = sizes[2]
+    column_stride = sizes[3]
+    P = sizes[4]
+    G = sizes[5]
+    g = sizes[6]
+    V = sizes[7]
+    total = P * G
+    for panel in range(b0, b1):
+        for p in range(P):
+            column = p * G + g
+            first = column // V * V
+            across = min(V, total - first)
+            for k in range(K):
+                at = (panel * total + first) * K * W + (k * across + column - first) * W
+                for l in range(W):
+                    n = (panel * P + p) * W + l
+                    if n < N:
+                        put_element(packed, at + l, element(matrix, k * row_stride + n * column_stride))
+                    else:
+                        put_element(packed, at + l, scalar(0.0))
+'''
+
+OUTER = '''
+def outer(buffers, sizes, t0, t1, b0, b1, slot):
+    """Sum over R rows the outer products of A [R, K] and D [R, N] into C [K, N], for panels b0 to b1 of columns."""
+    a = floats(buffers, 0)
+    d = floats(buffers, 1)
+    c = floats(buffers, 2)
+    work = floats(buffers, 3)
+    R = sizes[0]
+    K = sizes[1]
+    N = sizes[2]
+    panel = VECTORS * W
+    block = BLOCK * panel
+    begin = slot * sizes[3]
+    for j in range(b0, b1):
+        columns = min(panel, N - j * panel)
+        r = 0
+        while r < R:
+            rows = min(BLOCK, R - r)
+            for k in range(rows):
+                for v in range(VECTORS):
+                    n = columns - v * W
+                    at = begin + k * panel + v * W
+                    if n >= W:
+                        store(work, at, load(d, (r + k) * N + j * panel + v * W))
+                    elif n > 0:
+                        store(work, at, load_part(d, (r + k) * N + j * panel + v * W, n))
+                    else:
+                        store(work, at, zeros())
+            i = 0
+            while i < K:
+                at = begin + block + i * panel
+TILES
+            r += rows
+        for i in range(K):
+            for v in range(VECTORS):
+                n = columns - v * W
+                value = load(work, begin + block + i * panel + v * W)
+                if n >= W:
+                    store(c, i * N + j * panel + v * W, value)
+                elif n > 0:
+                    store_part(c, i * N + j * panel + v * W, value, n)
+'''
+
+COLUMN_SUM = '''
+def column_sum(buffers, sizes, t0, t1, b0, b1, slot):
+    """Sum D [R, N] over its rows, four at a time in a fixed order, for vectors b0 to b1 of columns."""
+    d = floats(buffers, 0)
+    out = floats(buffers, 1)
+    R = sizes[0]
+    N = sizes[1]
+    for j in range(b0, b1):
+        q = j * W
+        n = N - q
+        s0 = zeros()
+        s1 = zeros()
+        s2 = zeros()
+        s3 = zeros()
+        r = 0
+        if n >= W:
+            while r + 4 <= R:
+                s0 = s0 + load(d, r * N + q)
+                s1 = s1 + load(d, (r + 1) * N + q)
+                s2 = s2 + load(d, (r + 2) * N + q)
+                s3 = s3 + load(d, (r + 3) * N + q)
+                r += 4
+            while r < R:
+                s0 = s0 + load(d, r * N + q)
+                r += 1
+            store(out, q, (s0 + s1) + (s2 + s3))
+        else:
+            while r < R:
+                s0 = s0 + load_part(d, r * N + q, n)
+                r += 1
+            store_part(out, q, s0, n)
+'''
+
+SCATTER = '''
+def scatter(buffers, sizes, t0, t1, b0, b1, slot):
+    """Add the rows of D [R, N] to the rows of a table that an index names, for vectors b0 to b1 of columns."""
+    d = floats(buffers, 0)
+    where = integers(buffers, 1)
+    table = floats(buffers, 2)
+    R = sizes[0]
+    N = sizes[1]
+    for j in range(b0, b1):
+        q = j * W
+        n = N - q
+        if n >= W:
+            for r in range(R):
+                at = index(where, r) * N + q
+                store(table, at, load(table, at) + load(d, r * N + q))
+        else:
+            for r in range(R):
+                at = index(where, r) * N + q
+                store_part(table, at, load_part(table, at, n) + load_part(d, r * N + q, n), n)
+'''
+
+BLOCK = 256  # rows of D that are copied side by side before they are multiplied
+SUPPORT = ("pack", "outer", "column_sum", "scatter")
+
+
+@cache
+def support_source(target: Machine) -> str:
+    """Return the source of the kernels that serve every cell: packing and sums over rows."""
+    lines = []
+    for place, height in enumerate(target.heights):
+        word = "if" if place == 0 else "elif"
+        test = f"{word} K - i >= {height}:" if height > 1 else "else:"
+        lines += [
+            f"                {test}",
+            f"                    {tile_name(height, target.vectors)}("
+            "a, r * K + i, 1, K, work, begin, c=work, c_at=at, c_row=panel, K=rows, add=r > 0)",
+            f"                    i += {height}",
+        ]
+    text = OUTER.replace("TILES", "\n".join(lines).replace("c=work, c_at=at, c_row=panel, K=rows, add=r > 0", "work, at, panel, rows, r > 0"))
+    text = text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK))
+    return "\n\n".join(part.strip("\n") for part in (PACK, text, COLUMN_SUM, SCATTER)) + "\n"
+
+
+def outer_work(target: Machine, K: int) -> int:
+    """Return the elements of working memory that `outer` needs for each slice."""
+    return (BLOCK + K) * target.vectors * target.width

@@ -1,0 +1,123 @@
+"""resolve: bind sizes. Law: afterwards equal sizes have equal symbols, spread values have size 1, and every op fits.
+
+Symbols stay symbols, so that one kernel serves all sizes; only a size of 1 and sizes that one op joins are settled.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import networkx as nx
+
+from lstmgraph.errors import LstmGraphError, ShapeError
+from lstmgraph.graph import Builder, Dim, Node, features, is_row, operands, rebuild, resize, say_line
+from lstmgraph.plugins import op
+from lstmgraph.traced import Cell, Traced
+
+Bound = tuple[tuple[Dim, Dim], ...]
+
+
+@lru_cache(maxsize=256)
+def resolve(traced: Any, bound: Bound) -> Any:
+    """Return the traced graph with its sizes settled, given symbol -> integer as pairs.
+
+    Raises
+    ------
+    ShapeError
+        If two values that one op joins have different sizes: names the op, its line and both values' lines.
+    """
+    sizes = dict(bound)
+    ones: dict[Dim, Dim] = {symbol: 1 for symbol, size in bound if size == 1}
+    graph = _rebuilt(traced, ones, sizes)
+    graph = _rebuilt_graph(graph, _joined(traced, graph, sizes), sizes, traced.name)
+    return type(traced)(graph, traced.returns, traced.__doc__ or "")
+
+
+def _rebuilt(traced: Traced, exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim]) -> nx.MultiDiGraph:
+    return _rebuilt_graph(traced.graph, exchange, sizes, traced.name)
+
+
+def _rebuilt_graph(
+    graph: nx.MultiDiGraph, exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim], name: str
+) -> nx.MultiDiGraph:
+    builder = Builder(simplify=True)
+    made: dict[str, Any] = {}
+    for key, node in graph.nodes(data="node"):
+        if node.op == "recur":
+            made[key] = _recur(builder, node, [made[s] for s in operands(graph, key)], exchange, sizes)
+            continue
+        try:
+            made |= rebuild(graph, builder, keep=[key], sizes=exchange, replace=made)
+        except LstmGraphError as error:
+            raise type(error)(f"{name}{say_line(graph.graph['lines'].get(key))}: {error}") from None
+    builder.graph.graph["labels"] = {
+        label: made[key].key for label, key in graph.graph["labels"].items() if key in made
+    }
+    return builder.freeze(name)
+
+
+def _recur(
+    builder: Builder, node: Node, sources: list[Any], exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim]
+) -> Any:
+    attrs = dict(node.attrs)
+    cell: Cell = attrs["cell"]
+    attrs["sizes"] = tuple((symbol, resize(dim, exchange)) for symbol, dim in attrs["sizes"])
+    inner = tuple((symbol, resize(dim, sizes)) for symbol, dim in attrs["sizes"])
+    attrs["cell"] = resolve(cell, inner)
+    return builder.add("recur", *sources, **attrs)
+
+
+def _joined(traced: Traced, graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim]:
+    """Return symbol -> the symbol or number that it must equal."""
+    leader: dict[Dim, Dim] = {}
+
+    def find(dim: Dim) -> Dim:
+        while dim in leader:
+            dim = leader[dim]
+        return dim
+
+    for key, node in graph.nodes(data="node"):
+        for first, second in _pairs(graph, key, node):
+            if first == second:
+                continue
+            if resize(first, sizes) != resize(second, sizes):
+                raise ShapeError(_conflict(traced, graph, key, node, first, second, sizes))
+            one, other = find(first), find(second)
+            if one != other:
+                symbol, kept = (one, other) if isinstance(one, str) and (other == "H" or one != "H") else (other, one)
+                if isinstance(symbol, str):
+                    leader[symbol] = kept
+    return {symbol: find(symbol) for symbol in leader}
+
+
+def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]]:
+    """Return the pairs of dimensions that an op needs to be equal."""
+    shapes = [graph.nodes[source]["node"].shape for source in operands(graph, key)]
+    if node.op == "next":
+        state = next((n for _, n in graph.nodes(data="node") if n.op == "state" and n.name == node.name), None)
+        return [(shapes[0][-1], state.shape[-1])] if state is not None and features(state.shape) else []
+    if node.op in ("input", "state", "parameter", "constant", "output", "sum"):
+        return []
+    kind = op(node.op).kind
+    if kind == "matmul":
+        return [(features(shapes[0])[-1], shapes[1][0])]
+    if kind == "pointwise" or (kind == "invariant" and len(shapes) > 1):
+        target = features(node.shape)
+        return [
+            (dim, wanted)
+            for shape in shapes
+            for dim, wanted in zip(features(shape)[::-1], target[::-1], strict=False)
+            if dim != 1 and (is_row(node.shape) or len(features(shape)) == len(target))
+        ]
+    return []
+
+
+def _conflict(
+    traced: Traced, graph: nx.MultiDiGraph, key: str, node: Node, first: Dim, second: Dim, sizes: Mapping[Dim, Dim]
+) -> str:
+    lines = traced.graph.graph["lines"]
+    where = {say_line(lines[k]) for k in [key, *operands(graph, key)] if k in lines}
+    return (
+        f"{traced.name}: {node.op} {node.name}{' and'.join(sorted(where))}: got sizes {first} = {resize(first, sizes)} and "
+        f"{second} = {resize(second, sizes)}, expected equal sizes or 1; give `size=` to the layers, or other sizes to compile"
+    ).replace("  ", " ")
