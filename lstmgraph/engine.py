@@ -10,8 +10,12 @@ import numpy as np
 from lstmgraph.autodiff import differentiate
 from lstmgraph.border import Arrays
 from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Symbol, features, node_of, operands, rebuild, resize
-from lstmgraph.jit.execute import Context, Executor
+from lstmgraph.jit.executor import Context, Executor
 from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.run_once import Fill, Once
+from lstmgraph.jit.run_recur import RunRecur
+from lstmgraph.jit.run_reduce import RunReduce
+from lstmgraph.jit.run_rows import RunRows
 from lstmgraph.schedule.plan import Plan, Stage, make_plan
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save
@@ -126,6 +130,18 @@ class Binding:
     packs: dict[tuple[str, int], Any]
 
 
+RUNNERS = {"once": Once, "fill": Fill, "rows": RunRows, "recur": RunRecur, "reduce": RunReduce}
+Request = tuple[tuple[tuple[str, str], ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The stages that a request needs, each with what can be dropped after it, and all keys that are read."""
+
+    stages: tuple[tuple[Any, tuple[str, ...]], ...]
+    wanted: frozenset[str]
+
+
 class Line:
     """One plan and how to run it: a graph over sequences, from arrays to arrays."""
 
@@ -134,13 +150,18 @@ class Line:
         self.executor = executor
         self.sizes = dict(sizes)
         self.plan: Plan = make_plan(traced, executor.target, late)
-        self._graph = self.plan.traced.graph
-        self._chosen: dict[tuple[Any, ...], tuple[tuple[Stage, ...], frozenset[str]]] = {}
-        self._fixed = self._constant_keys()
+        graph = self.graph = traced.graph
+        self.fixed = self._constant_keys()
+        self._runners = {
+            stage: RUNNERS[stage.form](stage, self.plan, executor, self.sizes, self.fixed) for stage in self.plan.stages
+        }
+        self._leaves = [(f"{node.op}:{node.name}", key, node) for key, node in graph.nodes(data="node") if node.op in LEAVES]
+        self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
+        self._choices: dict[Request, Choice] = {}
 
     def _constant_keys(self) -> frozenset[str]:
         """Return the parameters and what follows from them alone (cotangents and directions are no parameters)."""
-        graph, fixed = self._graph, set()
+        graph, fixed = self.graph, set()
         for key, node in graph.nodes(data="node"):
             if node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)):
                 fixed.add(key)
@@ -150,67 +171,59 @@ class Line:
 
     def bind(self, params: Arrays) -> Binding:
         """Return the parameters with the ``once`` stages run."""
-        values = {
-            key: params[node.name]
-            for key, node in self._graph.nodes(data="node")
-            if node.op == "parameter" and node.name in params
-        }
-        context = Context(self.sizes, Rows(0, 0), values)
-        for stage in self.plan.stages:
-            if stage.form == "once" and stage.key in self._fixed:
-                self.executor.run(stage, self.plan, context)
+        values = {key: params[node.name] for _, key, node in self._leaves if node.op == "parameter" and node.name in params}
+        context = Context(Rows(0, 0), self.sizes, values)
+        for stage, runner in self._runners.items():
+            if stage.form == "once" and stage.key in self.fixed:
+                runner.run(context)
         return Binding(params, values, {})
 
-    def choose(self, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...]) -> tuple[tuple[Stage, ...], frozenset[str]]:
-        """Return the stages of some phases that the given results need, and all keys that are read."""
+    def choose(self, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...]) -> Choice:
+        """Return the stages of some phases that the given results need."""
         request = (tuple(sinks), phases)
-        if request not in self._chosen:
-            graph = self._graph
-            wanted = {operands(graph, self.traced.sinks[sink])[0] for sink in request[0]}
-            stages: list[Stage] = []
+        if request not in self._choices:
+            results = set(self._sources.values())
+            wanted = {self._sources[sink] for sink in request[0]}
+            stages = []
             for stage in reversed(self.plan.stages):
                 if any(key in wanted for _, key in stage.results):
                     wanted |= {key for _, key in stage.sources}
-                    if stage.phase in phases and not (stage.form == "once" and stage.key in self._fixed):
-                        stages.append(stage)
-            self._chosen[request] = (tuple(reversed(stages)), frozenset(wanted))
-        return self._chosen[request]
+                    if stage.phase in phases and not (stage.form == "once" and stage.key in self.fixed):
+                        stages.append((self._runners[stage], tuple(key for key in stage.drops if key not in results)))
+            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted))
+        return self._choices[request]
 
     def context(self, binding: Binding, rows: Rows, feeds: Mapping[str, Any]) -> Context:
         """Return a context with the leaves in place; feeds by ``kind:name``, padded and in the user's order."""
-        values = dict(binding.values)
-        context = Context({**self.sizes, "T": rows.T, "B": rows.B}, rows, values, binding.packs, self._fixed)
+        context = Context(rows, {**self.sizes, "T": rows.T, "B": rows.B}, dict(binding.values), binding.packs)
         self.feed(context, feeds)
         return context
 
     def feed(self, context: Context, feeds: Mapping[str, Any]) -> None:
         """Put leaves into a context, packed."""
         rows = context.rows
-        for key, node in self._graph.nodes(data="node"):
-            name = f"{node.op}:{node.name}"
-            if node.op in LEAVES and name in feeds:
+        for name, key, node in self._leaves:
+            if name in feeds:
+                value = feeds[name]
                 if node.shape[:1] == ("T",):
-                    context.values[key] = rows.pack(feeds[name])
+                    value = rows.pack(value)
                 elif node.shape[:1] == ("B",):
-                    context.values[key] = np.ascontiguousarray(rows.sort(feeds[name])).reshape(-1)
-                else:
-                    context.values[key] = feeds[name]
+                    value = np.ascontiguousarray(rows.sort(value)).reshape(-1)
+                context.values[key] = value
 
-    def run(self, context: Context, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...], keep: frozenset[str] = frozenset()) -> None:
-        """Run what the results need; values that no later stage reads and `keep` does not name are given back."""
-        stages, wanted = self.choose(sinks, phases)
-        context.wanted = wanted | keep
-        results = {operands(self._graph, key)[0] for key in self.traced.sinks.values()}
-        for stage in stages:
-            self.executor.run(stage, self.plan, context)
-            for key in stage.drops:
-                if key not in keep and key not in results:
+    def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
+        """Run what was chosen; values that no later stage reads and `keep` does not name are given back."""
+        context.wanted = choice.wanted
+        for runner, drops in choice.stages:
+            runner.run(context)
+            for key in drops:
+                if key not in keep:
                     context.values.pop(key, None)
 
     def result(self, context: Context, sink: tuple[str, str]) -> Any:
         """Return a result as the user sees it: padded, in the user's order."""
-        key = operands(self._graph, self.traced.sinks[sink])[0]
-        node = node_of(self._graph, key)
+        key = self._sources[sink]
+        node = node_of(self.graph, key)
         if node.op == "constant":
             return np.asarray(node.attr("value"), self.executor.dtype)
         value, rows = context.values[key], context.rows
@@ -220,10 +233,6 @@ class Line:
         if node.shape[0] == "T":
             return rows.unpack(value, width)
         return rows.unsort(np.asarray(value).reshape(rows.B, width))
-
-    def reads(self, sinks: Iterable[tuple[str, str]]) -> frozenset[str]:
-        """Return every key that later phases read for the given results."""
-        return self.choose(sinks, (1,))[1]
 
 
 class Engine:

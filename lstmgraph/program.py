@@ -26,7 +26,7 @@ from lstmgraph.engine import COTANGENT, DIRECTION, Binding, Engine, Line
 from lstmgraph.errors import CompileError, GraphError, ShapeError, nearest
 from lstmgraph.graph import Dim, keys_of, node_of, operands, resize
 from lstmgraph.initializers import initialize
-from lstmgraph.jit.execute import Context, Executor
+from lstmgraph.jit.executor import Context, Executor
 from lstmgraph.jit.machine import Machine, machine
 from lstmgraph.jit.rows import Rows
 from lstmgraph.traced import Traced
@@ -257,7 +257,7 @@ class Program:
         line = call.engine.records(wanted)
         context = line.context(line.bind(call.params), call.rows, call.feeds())
         sinks = [("output", COTANGENT + name) for name in wanted]
-        line.run(context, sinks, (0, 1))
+        line.run(context, line.choose(sinks, (0, 1)))
         return {name: line.result(context, sink) for name, sink in zip(wanted, sinks, strict=True)}
 
     def value_and_gradients(
@@ -287,7 +287,7 @@ class Program:
         line = call.engine.whole
         context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))
         sinks = call.plain_sinks() + call.gradient_sinks(line, set(wrt))
-        line.run(context, sinks, (0, 1))
+        line.run(context, line.choose(sinks, (0, 1)))
         y, final = call.results(line, context)
         return y, final, call.collect(line, context, set(wrt))
 
@@ -311,7 +311,7 @@ class Bound:
         call = _Call(self.program, self.params, x, state, lengths, reset)
         line = call.engine.main
         context = line.context(self.binding(line), call.rows, call.feeds())
-        line.run(context, call.plain_sinks(), (0,))
+        line.run(context, line.choose(call.plain_sinks(), (0,)))
         return call.results(line, context)
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
@@ -334,15 +334,16 @@ class Bound:
         call = _Call(self.program, self.params, x, state, lengths, reset)
         line = call.engine.main
         context = line.context(self.binding(line), call.rows, call.feeds())
-        later = line.reads(call.gradient_sinks(line, wanted))
-        line.run(context, [*call.plain_sinks(), *call.gradient_sinks(line, wanted)], (0,), later)
+        sinks = call.gradient_sinks(line, wanted)
+        later = line.choose(sinks, (1,)).wanted
+        line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
         y, final = call.results(line, context)
         for value in y.values() if isinstance(y, dict) else [y]:
             value.flags.writeable = False
         kept = {key: value for key, value in context.values.items() if key in later}
 
         def pullback(dy: Any, dstate: Any = None) -> Gradients:
-            back = Context(context.sizes, call.rows, dict(kept), context.packs, context.fixed)
+            back = Context(call.rows, context.sizes, dict(kept), context.packs)
             line.feed(back, call.cotangents(dy, dstate))
             return call.gradients(line, back, wanted, (1,))
 
@@ -420,7 +421,7 @@ class _Call:
 
     def gradients(self, line: Line, context: Context, wanted: set[str], phases: tuple[int, ...]) -> Gradients:
         """Run the backward part and return its results."""
-        line.run(context, self.gradient_sinks(line, wanted), phases)
+        line.run(context, line.choose(self.gradient_sinks(line, wanted), phases))
         return self.collect(line, context, wanted)
 
     def collect(self, line: Line, context: Context, wanted: set[str]) -> Gradients:

@@ -73,27 +73,30 @@ def pack(buffers, sizes, t0, t1, b0, b1, slot):
                         put_element(packed, at + l, scalar(0.0))
 '''
 
-OUTER = '''
-def outer(buffers, sizes, t0, t1, b0, b1, slot):
-    """Sum over R rows the outer products of A [R, K] and D [R, N] into C [K, N], for panels b0 to b1 of columns."""
-    a = floats(buffers, 0)
-    d = floats(buffers, 1)
-    c = floats(buffers, 2)
-    work = floats(buffers, 3)
+OVER_ROWS = '''
+def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
+    """Sum D [R, N] over its rows, and its outer products with any number of A [R, K], for panels b0 to b1 of columns.
+
+    buffers: D, its sum, working memory, then A and the result C [K, N] of each product; sizes: R, N, working memory
+    of a slot, whether the sum is wanted, the number of products, then each K. The rows of D are copied side by side
+    block by block; four partial sums are added in a fixed order.
+    """
+    d = floats(buffers, 0)
+    sums = floats(buffers, 1)
+    work = floats(buffers, 2)
     R = sizes[0]
-    K = sizes[1]
-    N = sizes[2]
+    N = sizes[1]
+    begin = slot * sizes[2]
+    products = sizes[4]
     panel = VECTORS * W
-    block = BLOCK * panel
-    begin = slot * sizes[3]
     for j in range(b0, b1):
         columns = min(panel, N - j * panel)
         r = 0
         while r < R:
             rows = min(BLOCK, R - r)
-            for k in range(rows):
-                for v in range(VECTORS):
-                    n = columns - v * W
+            for v in range(VECTORS):
+                n = columns - v * W
+                for k in range(rows):
                     at = begin + k * panel + v * W
                     if n >= W:
                         store(work, at, load(d, (r + k) * N + j * panel + v * W))
@@ -101,52 +104,55 @@ def outer(buffers, sizes, t0, t1, b0, b1, slot):
                         store(work, at, load_part(d, (r + k) * N + j * panel + v * W, n))
                     else:
                         store(work, at, zeros())
-            i = 0
-            while i < K:
-                at = begin + block + i * panel
+                if sizes[3] == 1 and n > 0:
+                    s0 = zeros()
+                    s1 = zeros()
+                    s2 = zeros()
+                    s3 = zeros()
+                    k = 0
+                    while k + 4 <= rows:
+                        at = begin + k * panel + v * W
+                        s0 = s0 + load(work, at)
+                        s1 = s1 + load(work, at + panel)
+                        s2 = s2 + load(work, at + 2 * panel)
+                        s3 = s3 + load(work, at + 3 * panel)
+                        k += 4
+                    while k < rows:
+                        s0 = s0 + load(work, begin + k * panel + v * W)
+                        k += 1
+                    value = (s0 + s1) + (s2 + s3)
+                    at = j * panel + v * W
+                    if n >= W:
+                        if r > 0:
+                            value = load(sums, at) + value
+                        store(sums, at, value)
+                    else:
+                        if r > 0:
+                            value = load_part(sums, at, n) + value
+                        store_part(sums, at, value, n)
+            total = begin + BLOCK * panel
+            for product in range(products):
+                a = floats(buffers, 3 + 2 * product)
+                K = sizes[5 + product]
+                i = 0
+                while i < K:
+                    at = total + i * panel
 TILES
+                total += K * panel
             r += rows
-        for i in range(K):
-            for v in range(VECTORS):
-                n = columns - v * W
-                value = load(work, begin + block + i * panel + v * W)
-                if n >= W:
-                    store(c, i * N + j * panel + v * W, value)
-                elif n > 0:
-                    store_part(c, i * N + j * panel + v * W, value, n)
-'''
-
-COLUMN_SUM = '''
-def column_sum(buffers, sizes, t0, t1, b0, b1, slot):
-    """Sum D [R, N] over its rows, four at a time in a fixed order, for vectors b0 to b1 of columns."""
-    d = floats(buffers, 0)
-    out = floats(buffers, 1)
-    R = sizes[0]
-    N = sizes[1]
-    for j in range(b0, b1):
-        q = j * W
-        n = N - q
-        s0 = zeros()
-        s1 = zeros()
-        s2 = zeros()
-        s3 = zeros()
-        r = 0
-        if n >= W:
-            while r + 4 <= R:
-                s0 = s0 + load(d, r * N + q)
-                s1 = s1 + load(d, (r + 1) * N + q)
-                s2 = s2 + load(d, (r + 2) * N + q)
-                s3 = s3 + load(d, (r + 3) * N + q)
-                r += 4
-            while r < R:
-                s0 = s0 + load(d, r * N + q)
-                r += 1
-            store(out, q, (s0 + s1) + (s2 + s3))
-        else:
-            while r < R:
-                s0 = s0 + load_part(d, r * N + q, n)
-                r += 1
-            store_part(out, q, s0, n)
+        total = begin + BLOCK * panel
+        for product in range(products):
+            c = floats(buffers, 4 + 2 * product)
+            K = sizes[5 + product]
+            for i in range(K):
+                for v in range(VECTORS):
+                    n = columns - v * W
+                    value = load(work, total + i * panel + v * W)
+                    if n >= W:
+                        store(c, i * N + j * panel + v * W, value)
+                    elif n > 0:
+                        store_part(c, i * N + j * panel + v * W, value, n)
+            total += K * panel
 '''
 
 SCATTER = '''
@@ -171,7 +177,7 @@ def scatter(buffers, sizes, t0, t1, b0, b1, slot):
 '''
 
 BLOCK = 256  # rows of D that are copied side by side before they are multiplied
-SUPPORT = ("pack", "outer", "column_sum", "scatter")
+SUPPORT = ("pack", "over_rows", "scatter")
 
 
 @cache
@@ -179,19 +185,18 @@ def support_source(target: Machine) -> str:
     """Return the source of the kernels that serve every cell: packing and sums over rows."""
     lines = []
     for place, height in enumerate(target.heights):
-        word = "if" if place == 0 else "elif"
-        test = f"{word} K - i >= {height}:" if height > 1 else "else:"
+        test = f"{'elif' if place else 'if'} K - i >= {height}:" if height > 1 else "else:"
         lines += [
-            f"                {test}",
-            f"                    {tile_name(height, target.vectors)}("
-            "a, r * K + i, 1, K, work, begin, c=work, c_at=at, c_row=panel, K=rows, add=r > 0)",
-            f"                    i += {height}",
+            f"                    {test}",
+            f"                        {tile_name(height, target.vectors)}("
+            "a, r * K + i, 1, K, work, begin, work, at, panel, rows, r)",
+            f"                        i += {height}",
         ]
-    text = OUTER.replace("TILES", "\n".join(lines).replace("c=work, c_at=at, c_row=panel, K=rows, add=r > 0", "work, at, panel, rows, r > 0"))
+    text = OVER_ROWS.replace("TILES", "\n".join(lines))
     text = text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK))
-    return "\n\n".join(part.strip("\n") for part in (PACK, text, COLUMN_SUM, SCATTER)) + "\n"
+    return "\n\n".join(part.strip("\n") for part in (PACK, text, SCATTER)) + "\n"
 
 
-def outer_work(target: Machine, K: int) -> int:
-    """Return the elements of working memory that `outer` needs for each slice."""
+def over_rows_work(target: Machine, K: int) -> int:
+    """Return the elements of working memory that `over_rows` needs for each slot, for products of K columns in all."""
     return (BLOCK + K) * target.vectors * target.width

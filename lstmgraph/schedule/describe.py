@@ -26,7 +26,8 @@ def _heading(plan: "Plan", stage: "Stage") -> str:
         return f"recur {node.attr('name')}, {way}{phase}"
     if stage.form == "rows":
         return f"rows, all of {' x '.join(stage.rows)} at once{phase}"
-    return f"{stage.form} {node.op} {list(node.shape)}{phase}"
+    nodes = [node_of(plan.traced.graph, key) for _, key in stage.results]
+    return f"{stage.form} {', '.join(f'{node.op} {list(node.shape)}' for node in nodes)}{phase}".replace("'", "")
 
 
 def _inside(stage: "Stage") -> list[str]:

@@ -49,7 +49,7 @@ class Stage:
     phase : int
         0 if it can run before the cotangents are known, else 1.
     key : str
-        The node it computes ("once", "fill", "reduce") or the recur.
+        The node it computes, the first of several, or the recur.
     sources : tuple of (name, key)
         What it reads, by leaf of its cell or by position.
     results : tuple of (name, key)
@@ -156,6 +156,8 @@ class _Planner:
             phase, depth = self.depth[key]
             if form == "rows":
                 order.setdefault((phase, depth, 1, len(lead(node_of(self.graph, key).shape))), []).append(key)
+            elif form == "reduce":
+                order.setdefault((phase, depth, 0, -1), []).append(key)
             else:
                 order[phase, depth, 0, place[key]] = [key]
         stages = [self._stage(keys) for _, keys in sorted(order.items())]
@@ -169,6 +171,9 @@ class _Planner:
         form, phase = self._form(key), self.depth[key][0]
         if form == "rows":
             return self._rows(keys, phase)
+        if form == "reduce":
+            read = dict.fromkeys(source for k in keys for source in operands(self.graph, k))
+            return Stage(form, phase, key, tuple((s, s) for s in read), tuple(("", k) for k in keys))
         sources = tuple((str(i), source) for i, source in enumerate(operands(self.graph, key)))
         if form != "recur":
             assert form is not None

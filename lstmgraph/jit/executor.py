@@ -1,0 +1,130 @@
+"""What every stage of a plan runs on: compiled functions, leased buffers, slices of rows on threads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lstmgraph import settings
+from lstmgraph.graph import Dim, resize
+from lstmgraph.jit import threads
+from lstmgraph.jit.arena import Arena
+from lstmgraph.jit.cache import Module, compile_module
+from lstmgraph.jit.layout import Kernel
+from lstmgraph.jit.machine import Machine
+from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.tile import SUPPORT, support_source, tiles_source
+
+Array = np.ndarray[Any, Any]
+Function = Callable[..., None]
+SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
+
+
+@dataclass
+class Context:
+    """What one run works with.
+
+    Parameters
+    ----------
+    rows : Rows
+        The batch.
+    sizes : dict
+        Symbol -> size, "T" and "B" too.
+    values : dict
+        Key -> array: sequences packed and flat, batch rows [B * n] sorted, parameters as they are.
+    packs : dict
+        (stage key, pack) -> packed matrix, made on first use; shared by the runs of one bind.
+    wanted : frozenset of keys
+        What the caller or a later stage reads.
+    """
+
+    rows: Rows
+    sizes: Mapping[Dim, Dim]
+    values: dict[str, Any]
+    packs: dict[tuple[str, int], Array] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
+
+
+class Executor:
+    """Compiles kernels when they are first needed and calls them."""
+
+    def __init__(self, target: Machine, thread_count: int) -> None:
+        self.target = target
+        self.threads = thread_count
+        self.dtype = np.dtype(target.dtype)
+        self.arena = Arena()
+        self.compiled = settings.jit_enabled()
+        self._tiles: Module | None = None
+        self._functions: dict[str, Function] = {}
+
+    def take(self, count: int) -> Array:
+        """Lease a buffer of elements; it goes back by itself when nobody holds it."""
+        return self.arena.take(count, self.dtype)
+
+    def tiles(self) -> Module:
+        """Return the register tiles."""
+        if self._tiles is None:
+            target = self.target
+            self._tiles = compile_module(tiles_source(target), (), dtype=target.dtype, width=target.width)
+        return self._tiles
+
+    def function(self, kernel: Kernel, title: str) -> Function:
+        """Return the compiled function of a kernel."""
+        if kernel.source not in self._functions:
+            self._compile(kernel.source, (kernel.name,), title)
+            self._functions[kernel.source] = self._functions[kernel.name]
+        return self._functions[kernel.source]
+
+    def support(self, name: str) -> Function:
+        """Return one of the kernels that serve every cell."""
+        if name not in self._functions:
+            self._compile(support_source(self.target), SUPPORT, "kernels for every cell")
+        return self._functions[name]
+
+    def _compile(self, source: str, entries: tuple[str, ...], title: str) -> None:
+        target = self.target
+        module = compile_module(
+            source, entries, dtype=target.dtype, width=target.width, uses=(self.tiles(),), title=title
+        )
+        self._functions.update({entry: module.functions[entry] for entry in entries})
+
+    def handles(self, buffers: list[Array]) -> Any:
+        """Return what a kernel takes for its buffers: their addresses, or under the shim the arrays."""
+        if not self.compiled:
+            return buffers
+        return np.array([buffer.__array_interface__["data"][0] for buffer in buffers], np.int64)
+
+    def call(self, function: Function, buffers: list[Array], sizes: Array, spans: list[tuple[int, int]], t0: int, t1: int) -> None:
+        """Call a kernel on spans of rows side by side, the number of the span as its slot."""
+        handles = self.handles(buffers)
+        self.together(
+            [partial(function, handles, sizes, t0, t1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)]
+        )
+
+    def together(self, tasks: list[Callable[[], None]]) -> None:
+        """Run tasks side by side."""
+        if len(tasks) == 1:
+            tasks[0]()
+        elif tasks:
+            threads.run(tasks)
+
+    def parts(self, work: float, most: int) -> int:
+        """Return on how many threads to spread some floating-point operations."""
+        return max(1, min(self.threads, int(work / SLICE_WORK), most))
+
+
+def row_work(kernel: Kernel, sizes: Mapping[Dim, Dim]) -> float:
+    """Return the floating-point operations of one row of a kernel, sixty for each value beside the products."""
+    products = sum(2 * int(resize(k, sizes)) * int(resize(n, sizes)) for k, n in kernel.flops)
+    return products + 60 * sum(int(resize(b.size, sizes)) for b in kernel.buffers if b.role != "pack") + 100
+
+
+def strided(matrix: Array) -> tuple[Array, tuple[int, int]]:
+    """Return a matrix as flat memory and the strides of a row and a column."""
+    if matrix.flags.c_contiguous:
+        return matrix.reshape(-1), (matrix.shape[1], 1)
+    if matrix.T.flags.c_contiguous:
+        return matrix.T.reshape(-1), (1, matrix.shape[0])
+    return np.ascontiguousarray(matrix).reshape(-1), (matrix.shape[1], 1)

@@ -1,0 +1,69 @@
+"""Row stages: a stateless cell over all rows at once, a few at a time so that what lies between stays in the cache."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.graph import Dim, features, resize
+from lstmgraph.jit import threads
+from lstmgraph.jit.executor import Array, Context, Executor, Function, row_work
+from lstmgraph.jit.layout import Buffer
+from lstmgraph.jit.operands import Operands
+from lstmgraph.schedule.plan import Plan, Stage
+
+CHUNK = 96  # rows of scratch a thread; a multiple of the tile's rows
+SWEEP = 1_000_000_000  # floating-point operations between two looks at Ctrl-C
+
+
+class RunRows:
+    """One row stage."""
+
+    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+        assert stage.kernel is not None and stage.cell is not None
+        self.executor, self.kernel, self.title = executor, stage.kernel, plan.traced.name
+        self.operands = Operands(stage, plan, executor, sizes, fixed)
+        self.sequence = len(stage.rows) == 2
+        self.results = [(name.partition(":")[2], key) for name, key in stage.results]
+        shapes = {name: features(stage.cell.result_shape("output", name)) for name, _ in self.results}
+        self.widths = {name: int(resize(shape[-1], sizes)) if shape else 1 for name, shape in shapes.items()}
+        self.sizes = np.array([0, *(int(resize(dim, sizes)) for dim in self.kernel.sizes[1:])], np.int64)
+        self.scratch = {b.name: int(resize(b.size, sizes)) for b in self.kernel.buffers if b.role == "scratch"}
+        self.work = row_work(self.kernel, sizes)
+
+    def run(self, context: Context) -> None:
+        """Compute all rows."""
+        executor = self.executor
+        count = context.rows.count if self.sequence else context.rows.B
+        outputs = {name: executor.take(count * width) for name, width in self.widths.items()}
+        context.values.update({key: outputs[name] for name, key in self.results})
+        if not count:
+            return
+        spans = threads.slices(count, executor.parts(self.work * count, count))
+        chunk = min(CHUNK, count)
+
+        def place(buffer: Buffer) -> Array:
+            if buffer.role == "output":
+                return outputs[buffer.name]
+            if buffer.role == "scratch":
+                return executor.take(len(spans) * chunk * self.scratch[buffer.name])
+            return self.operands.buffer(buffer, context, len(spans))
+
+        buffers = [place(buffer) for buffer in self.kernel.buffers]
+        sizes = self.sizes.copy()
+        sizes[0] = chunk
+        function, handles = executor.function(self.kernel, self.title), executor.handles(buffers)
+        stride = max(chunk, int(SWEEP / self.work) // chunk * chunk)
+        for begin in range(0, max(b1 - b0 for b0, b1 in spans), stride):
+            executor.together(
+                [
+                    partial(_sweep, function, handles, sizes, b0 + begin, min(b0 + begin + stride, b1), chunk, slot)
+                    for slot, (b0, b1) in enumerate(spans)
+                ]
+            )
+
+
+def _sweep(function: Function, handles: Any, sizes: Array, begin: int, end: int, chunk: int, slot: int) -> None:
+    for b0 in range(begin, end, chunk):
+        function(handles, sizes, 0, 1, b0, min(b0 + chunk, end), slot)

@@ -1,0 +1,122 @@
+"""The training loop: one step after the other until a limit is reached or Ctrl-C is pressed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmgraph.errors import LstmGraphError
+from lstmgraph.train.budget import Budget, Schedule
+from lstmgraph.train.feed import Feed, Item, Place, Standing
+from lstmgraph.train.history import History, Step
+from lstmgraph.train.optimizer import Weights
+from lstmgraph.train.progress import Progress
+
+if TYPE_CHECKING:
+    from lstmgraph.train.model import Model
+
+
+@dataclass
+class Loop:
+    """One call of ``Model.fit``."""
+
+    model: "Model"
+    feed: Feed
+    budget: Budget
+    schedule: Schedule
+    validation: tuple[Any, ...] | None
+    show: bool | None
+    callback: Callable[[Step], Any] | None
+    history: History = field(default_factory=History)
+
+    def run(self) -> History:
+        """Train and return what happened."""
+        place = self._starting_place()
+        try:
+            self._warm_up(place)
+            with Progress(self.show, self._say) as bar:
+                self._steps(place, bar)
+        except KeyboardInterrupt:
+            self.history.interrupted = True
+        return self.history
+
+    def _starting_place(self) -> Place:
+        """Return the place of the last call if it stopped within an epoch of the same data, else a new epoch's."""
+        place, data = self.model.standing.place, self.feed.fingerprint
+        if place.data == data:
+            return place
+        return Place(place.epoch + (place.index > 0), 0, {}, data)
+
+    def _warm_up(self, place: Place) -> None:
+        """Compile everything, with a first step whose result is dropped, before the clock starts."""
+        if self.budget.progress < 1:
+            with self.budget.pause():
+                self._next_weights(self.feed.item(place), place, 0.0)
+        self.budget.restart()
+
+    def _steps(self, place: Place, bar: Progress) -> None:
+        model, seen = self.model, 0
+        while (progress := self.budget.progress) < 1:
+            item = self.feed.item(place)
+            step, epoch = None, place.epoch
+            if item.rows:
+                factor = float(self.schedule(model.steps, progress))
+                weights, state, loss, norm = self._next_weights(item, place, factor)
+                place = self.feed.after(place, state)
+                rate = model.optimizer.learning_rate * factor
+                step = Step(weights.step, epoch, loss, item.rows, norm, rate, self.budget.elapsed)
+                model.standing = Standing(weights, place)
+                self.history.append(step)
+                seen += item.rows
+            else:  # nothing valid in this window: the states stay
+                place = self.feed.after(place, place.state)
+                model.standing = Standing(model.standing.weights, place)
+            self.budget.taken += 1
+            if step is not None:
+                bar.update(step, self.budget.progress, seen)
+            if place.epoch != epoch or self.budget.progress >= 1:
+                self._validate()
+            if step is not None and self.callback is not None and self._call_back(step):
+                return
+
+    def _call_back(self, step: Step) -> bool:
+        with self.budget.pause():
+            return self.callback is not None and self.callback(step) is True
+
+    def _next_weights(self, item: Item, place: Place, factor: float) -> tuple[Weights, Any, float, float]:
+        """Return the weights after a step on an item, the states at its end, the loss and the gradients' norm."""
+        model = self.model
+        program, count = model.program("objective"), max(item.rows, 1)
+        shape = next(iter(item.inputs.values())).shape[:2]
+        cotangent = np.full((*shape, 1), 1 / count, model.dtype)
+        rows, state, gradients = program.value_and_gradients(
+            model.params,
+            item.inputs,
+            cotangent,
+            state=place.state or None,
+            lengths=item.lengths,
+            wrt=("params",),
+        )
+        loss = float(rows.sum(dtype=np.float64)) / count
+        if not math.isfinite(loss):
+            raise LstmGraphError(
+                f"step {model.steps + 1}: got loss {loss}, expected a finite one; use a smaller learning rate or "
+                "clip_norm, and look for NaN in the data"
+            )
+        weights, norm = model.updater.step(model.standing.weights, gradients.params, factor)
+        return weights, state, loss, norm
+
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        with self.budget.pause():
+            x, y, *lengths = self.validation
+            found = self.model.evaluate(x, y, lengths=lengths[0] if lengths else None)
+            self.history.validation.append((self.model.steps, found))
+
+    def _say(self, loss: float) -> str:
+        for name, function in self.model.loss.derived.items():
+            return f"{function(loss):.3f} {name.replace('_', ' ')}"
+        return f"loss {loss:.4g}"
