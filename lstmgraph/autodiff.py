@@ -47,8 +47,8 @@ class Adjoint:
     cell : Cell
         The adjoint: it runs the other way round in time.
     origins : dict
-        Leaf ``kind:name`` of the adjoint -> ("input", "parameter" or "previous", name) of the cell, or the
-        (kind, name) of the result of the cell whose cotangent the leaf is.
+        Leaf ``kind:name`` of the adjoint -> ("input", "parameter" or "previous", name) of the cell, or
+        ("d_output", "d_previous" or "d_sum", name) of the result of the cell whose cotangent the leaf is.
     states : dict
         State of the adjoint -> the state of the cell whose cotangent it is.
     results : dict
@@ -94,6 +94,7 @@ class _AdjointMaker:
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
     seeds: dict[str, Any] = field(default_factory=dict)
+    previous: dict[str, Symbol] = field(default_factory=dict)
 
     def make(self) -> Adjoint:
         cell, builder = self.cell, self.builder
@@ -140,12 +141,11 @@ class _AdjointMaker:
         wanted = f"d_previous_{name}" if kind == "previous" else f"d_{name}"
         attrs: dict[str, Any] = {"name": self._fresh(wanted, role)}
         symbol = self.builder.leaf(role, shape, **attrs)
-        self._origin(symbol, (kind, name))
-        if kind != "previous":
-            sink = self.cell.sinks[kind, name]
-            self._add_seed(sink, symbol)
+        self._origin(symbol, (f"d_{kind}", name))
+        if kind == "previous":
+            self.previous[name] = symbol
         else:
-            self._previous = getattr(self, "_previous", {}) | {name: symbol}
+            self._add_seed(self.cell.sinks[kind, name], symbol)
 
     def _state(self, name: str) -> Symbol:
         state = f"d_{name}"
@@ -167,14 +167,14 @@ class _AdjointMaker:
         self.seeds = seeds
 
     def _finish(self, made: Mapping[str, Symbol], found: Mapping[str, Any]) -> None:
-        previous = getattr(self, "_previous", {})
         for leaf, node in self.cell.leaves.items():
             kind = leaf.partition(":")[0]
             symbol = made[_leaf_key(self.cell, leaf)]
             cotangent = found.get(symbol.key)
             if kind == "state":
-                if node.name in previous:
-                    cotangent = previous[node.name] if cotangent is None else cotangent + previous[node.name]
+                if node.name in self.previous:
+                    more = self.previous[node.name]
+                    cotangent = more if cotangent is None else cotangent + more
                 self.builder.sink("next", self._filled(cotangent, node), f"d_{node.name}")
                 self.results[leaf] = ("final", f"d_{node.name}")
             elif not node.attr("integer"):

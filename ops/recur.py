@@ -61,10 +61,8 @@ def _pullback(recur: Symbol, operands: tuple[Symbol, ...], bundle: Bundle) -> tu
             values[leaf] = result(recur, kind, name, rows)
         elif kind in ("input", "parameter"):
             values[leaf] = given[f"{kind}:{name}"]
-        elif (kind, name) in bundle:  # ("d", kind) of a result
-            values[leaf] = bundle[kind, name]
         else:
-            raise KeyError(leaf)
+            values[leaf] = bundle[kind.removeprefix("d_"), name]
     for state, owner in adjoint.states.items():
         zero = builder.add("broadcast", 0.0, target=(rows[-1], *_dims(cell, owner, lookup)))
         values[f"state:{state}"] = bundle.get(("final", owner), zero)

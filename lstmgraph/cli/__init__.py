@@ -1,7 +1,7 @@
 """The command line: each module of this folder without a leading underscore is a command.
 
-A command's module says what it does in its docstring's first line, adds its arguments in ``add_arguments(parser)``
-and does its work in ``run(arguments) -> exit status``. It imports what is heavy only there.
+A command's module says what it does in its docstring's first line, adds its arguments in
+``add_arguments(parser)`` and does its work, with its heavy imports, in ``run(arguments) -> exit status``.
 """
 
 import argparse

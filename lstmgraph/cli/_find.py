@@ -22,8 +22,8 @@ def find_cell(name: str) -> Any:
     if not colon:
         if name not in catalogue:
             raise GraphError(
-                f"cell: got {name!r}, expected one that `lstmgraph cells` lists{nearest(name, list(catalogue))}, or "
-                "module:name of one's own"
+                f"cell: got {name!r}, expected one that `lstmgraph cells` lists"
+                f"{nearest(name, list(catalogue))}, or module:name of one's own"
             )
         return catalogue[name]
     if "" not in sys.path:
@@ -37,7 +37,7 @@ def find_cell(name: str) -> Any:
     if not isinstance(getattr(found, attribute, None), Cell):
         known = [key for key, value in vars(found).items() if isinstance(value, Cell)]
         raise GraphError(
-            f"cell {name}: {module} has no cell {attribute!r}, expected one of {', '.join(known) or 'its own'}; "
-            "make one with @lg.cell"
+            f"cell {name}: {module} has no cell {attribute!r}, expected one of "
+            f"{', '.join(known) or 'its own'}; make one with @lg.cell"
         )
     return getattr(found, attribute)

@@ -32,7 +32,8 @@ class RunFolder:
 
         if not resumed and (path / MODEL).exists():
             raise CheckpointError(
-                f"folder {path}: holds a model already; train it further with --resume, or name another folder"
+                f"folder {path}: holds a model already; train it further with --resume, "
+                "or name another folder"
             )
         self.path = path
         self._made = not path.exists()
@@ -66,7 +67,7 @@ class RunFolder:
         curve.save(self.path, curve.points(history, self._earlier), floors)
 
     def draw_cell(self, model: Any) -> None:
-        """Write the figure of the model's first cell; a figure that fails is a line on stderr, no failed run."""
+        """Write the figure of the model's first cell; if that fails, say so on stderr and go on."""
         from lstmgraph.graph import keys_of, node_of
 
         try:

@@ -1,7 +1,8 @@
 """Train a character model: on English text that CPython carries, or on a text file.
 
-The last tenth of the text is held out. Beside the held-out bits per character stand two floors: the order-0 entropy
-and an order-5 n-gram model. The model, its loss curve, its cell's figure and a sample go into a run folder.
+The last tenth of the text is held out. Beside the held-out bits per character stand two floors: the order-0
+entropy and an order-5 n-gram model. The model, its loss curve, its cell's figure and a sample go into a run
+folder.
 """
 
 import argparse
@@ -77,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         model = _new_model(arguments, data)
     cell = record.cell if record is not None else arguments.cell or "lstm"
     with RunFolder(_folder(arguments, cell), resumed=record is not None) as folder:
-        print(f"text        {source or 'the topics of Python'}: {len(data.training):,} characters to train on, "
-              f"{len(data.held_out):,} held out, {len(data.vocabulary) - 1} different")  # fmt: skip
+        sizes = f"{len(data.training):,} characters to train on, {len(data.held_out):,} held out"
+        _say("text", f"{source or 'the topics of Python'}: {sizes}, {len(data.vocabulary) - 1} different")
         floors = _floors(data)
         _say_model(model, folder.path)
         folder.describe(data.vocabulary, source, cell)
@@ -142,12 +143,14 @@ def _new_model(arguments: argparse.Namespace, data: "Split") -> "Model":
     return Model(network, "cross_entropy", Adam(rate, clip_norm=1.0), seed=arguments.seed or 0)
 
 
+def _say(subject: str, text: str) -> None:
+    print(f"{subject:<12}{text}", flush=True)
+
+
 def _say_model(model: "Model", folder: Path) -> None:
-    print(f"run folder  {folder}")
+    _say("run folder", str(folder))
     parameters = sum(value.size for value in model.params.values())
-    print(
-        f"model       {model.network.name}: {parameters:,} parameters, {model.steps} steps so far", flush=True
-    )
+    _say("model", f"{model.network.name}: {parameters:,} parameters, {model.steps} steps so far")
 
 
 def _floors(data: "Split") -> dict[str, float]:
@@ -157,10 +160,9 @@ def _floors(data: "Split") -> dict[str, float]:
     order = highest_order(len(data.vocabulary))
     counted = NGram(data.training[-_FLOOR_CHARACTERS:], len(data.vocabulary), order)
     floors = {"order 0": entropy(data.held_out), f"{order}-gram": counted.bits_per_character(data.held_out)}
-    print(f"floors      {floors['order 0']:.3f} bits per character: entropy of single characters")
-    print(
-        f"            {floors[f'{order}-gram']:.3f} bits per character: order-{order} n-gram model, Witten-Bell"
-    )
+    zero, grams = floors.values()
+    _say("floors", f"{zero:.3f} bits per character: entropy of single characters")
+    _say("", f"{grams:.3f} bits per character: order-{order} n-gram model, Witten-Bell")
     return floors
 
 
@@ -217,18 +219,18 @@ def _report(
     text = "".join(sample(model, data.vocabulary, length=_SAMPLE, seed=arguments.seed or 0))
     folder.write("sample.txt", text + "\n")
     folder.draw_cell(model)
-    bits = measured["bits_per_character"]
+    bits, right = measured["bits_per_character"], measured["accuracy"]
     name, floor = list(floors.items())[-1]
     verdict = "below" if bits < floor else "NOT below"
     print(f"sample\n{text}\n")
-    print(
-        f"held out    {bits:.3f} bits per character, {measured['accuracy']:.1%} of characters right; {verdict} the {name}'s {floor:.3f}"
+    _say(
+        "held out",
+        f"{bits:.3f} bits per character, {verdict} the {name}'s {floor:.3f}; {right:.1%} guessed right",
     )
     if history:
-        print(
-            f"speed       {history.rows_per_second:,.0f} characters/s over {history[-1].seconds:.0f} s, {len(history):,} steps"
-        )
-    print(f"run folder  {folder.path}; more text: lstmgraph sample {folder.path}")
+        taken = f"{len(history):,} steps in {history[-1].seconds:.0f} s"
+        _say("speed", f"{history.rows_per_second:,.0f} characters/s, {taken}")
+    _say("run folder", f"{folder.path}; more text: lstmgraph sample {folder.path}")
 
 
 def _positive(text: str) -> int:

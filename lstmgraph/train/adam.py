@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import lstmgraph as lg
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import Symbol
+from lstmgraph.layers import parameter
+from lstmgraph.trace import cell
 from lstmgraph.train.optimizer import Optimizer
 
 
@@ -18,15 +19,15 @@ def adam_step(g: Symbol, m: Symbol, v: Symbol) -> tuple[Symbol, Symbol, Symbol]:
     """
 
     def number(name: str) -> Symbol:
-        return lg.parameter(name, shape=())
+        return parameter(name, shape=())
 
     g = number("scale") * g
     m = number("keep_1") * m + number("take_1") * g
     v = number("keep_2") * v + number("take_2") * (g * g)
-    return number("rate") * m / (number("root") * lg.sqrt(v) + number("epsilon")), m, v
+    return number("rate") * m / (number("root") * v.builder.add("sqrt", v) + number("epsilon")), m, v
 
 
-@lg.cell
+@cell
 def _rule(p: Symbol, g: Symbol, m: Symbol, v: Symbol, /) -> dict[str, Symbol]:
     step, m, v = adam_step(g, m, v)
     return {"p": p - step, "m": m, "v": v}

@@ -3,15 +3,16 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import lstmgraph as lg
 from lstmgraph.graph import Symbol
+from lstmgraph.layers import parameter
+from lstmgraph.trace import cell
 from lstmgraph.train.adam import Adam, adam_step
 
 
-@lg.cell
+@cell
 def _rule(p: Symbol, g: Symbol, m: Symbol, v: Symbol, /) -> dict[str, Symbol]:
     step, m, v = adam_step(g, m, v)
-    return {"p": p - lg.parameter("decay", shape=()) * p - step, "m": m, "v": v}
+    return {"p": p - parameter("decay", shape=()) * p - step, "m": m, "v": v}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def as_schedule(schedule: str | Schedule) -> Schedule:
         return schedule
     if schedule not in SCHEDULES:
         raise GraphError(
-            f"schedule: got {schedule!r}, expected {', '.join(SCHEDULES)} or a function (step, progress) -> factor"
+            f"schedule: got {schedule!r}, expected {', '.join(SCHEDULES)} or a function of step and progress"
             + nearest(str(schedule), list(SCHEDULES))
         )
     return SCHEDULES[schedule]

@@ -1,4 +1,4 @@
-"""Character models: a network made of any cell, text from a trained one, and what a run folder says of its text."""
+"""Character models: a network made of any cell, samples of it, and what a run folder says of its text."""
 
 import json
 import math
@@ -47,7 +47,8 @@ def character_network(
             raise GraphError(f"{name}: got {value}, expected at least 1")
     if len(cell.inputs) != 1:
         raise GraphError(
-            f"cell {cell.name}: got inputs {', '.join(cell.inputs)}, expected one, the character; choose another cell"
+            f"cell {cell.name}: got inputs {', '.join(cell.inputs)}, expected one, the character; "
+            "choose another cell"
         )
     try:
         return _network(cell, entries, embedding, size, layers)
@@ -58,7 +59,7 @@ def character_network(
 def _network(cell: Any, entries: int, embedding: int, size: int, layers: int) -> Any:
     others = [symbol for symbol in symbols_of(cell) if symbol not in ("I", "H")]
 
-    def characters(tokens: Symbol) -> Symbol:
+    def characters(tokens: Symbol) -> Any:
         value = lg.embedding(tokens, entries, embedding, name="embed", init=("normal", 0.3))
         for layer in range(layers):
             name = cell.name if layers == 1 else f"{cell.name}_{layer + 1}"

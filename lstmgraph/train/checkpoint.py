@@ -1,4 +1,4 @@
-"""A model in a folder: arrays in safetensors, everything else in JSON; written so that no save can lose the last."""
+"""A model in a folder: arrays in safetensors, the rest in JSON; no save can lose the one before."""
 
 import contextlib
 import hashlib
@@ -31,8 +31,8 @@ _ARRAYS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 def save(model: "Model", folder: str | Path) -> None:
     """Write a model into a folder.
 
-    The arrays go into a new file named by its content, then ``model.json``, which names that file, is replaced in
-    one step, then the file it named before is removed: at each moment the folder holds a whole model.
+    The arrays go into a new file named by its content, then ``model.json``, which names that file, is
+    replaced in one step, then the file it named before is removed: at each moment the folder holds a model.
 
     Raises
     ------
@@ -151,8 +151,8 @@ def _read_record(folder: Path) -> Any:
         raise CheckpointError(f"{MODEL} is none of lstmgraph's")
     if record.get("version") != _VERSION:
         raise CheckpointError(
-            f"{MODEL} has version {record.get('version')!r}, expected {_VERSION}; use the lstmgraph that wrote it "
-            f"({record.get('lstmgraph')})"
+            f"{MODEL} has version {record.get('version')!r}, expected {_VERSION}; "
+            f"use the lstmgraph that wrote it ({record.get('lstmgraph')})"
         )
     return record
 
@@ -239,6 +239,6 @@ def _check(expected: Mapping[str, tuple[int, ...]], got: Mapping[str, Any], dtyp
     for name, shape in expected.items():
         if got[name].shape != shape or got[name].dtype != dtype:
             raise CheckpointError(
-                f"array {name!r}: got {got[name].dtype} of shape {list(got[name].shape)}, expected {dtype} of shape "
-                f"{list(shape)}"
+                f"array {name!r}: got {got[name].dtype} of shape {list(got[name].shape)}, "
+                f"expected {dtype} of shape {list(shape)}"
             )

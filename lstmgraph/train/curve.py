@@ -107,25 +107,25 @@ def picture(curve: Sequence[Point], floors: dict[str, float]) -> str:
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
     ]
-    for bits in range(bottom, top + 1):
-        (x0, y), (x1, _) = at(0, bits), at(end, bits)
+    for whole in range(bottom, top + 1):
+        (x0, y), (x1, _) = at(0, whole), at(end, whole)
         lines.append(f'<line x1="{x0}" y1="{y}" x2="{x1}" y2="{y}" stroke="#e0e0e0"/>')
-        lines.append(f'<text x="{x0 - 8}" y="{y + 4}" text-anchor="end">{bits}</text>')
+        lines.append(f'<text x="{x0 - 8}" y="{y + 4}" text-anchor="end">{whole}</text>')
     for name, bits in floors.items():
         (x0, y), (x1, _) = at(0, bits), at(end, bits)
         lines.append(f'<line x1="{x0}" y1="{y}" x2="{x1}" y2="{y}" stroke="#888" stroke-dasharray="4 3"/>')
         lines.append(f'<text x="{x1 + 6}" y="{y + 4}" fill="#555">{name} {bits:.2f}</text>')
     path = " ".join(f"{x},{y}" for x, y in (at(*point) for point in smooth))
     lines.append(f'<polyline points="{path}" fill="none" stroke="#1f77b4" stroke-width="1.5"/>')
-    for point in held_out:
-        x, y = at(*point)
+    for seconds, bits in held_out:
+        x, y = at(seconds, bits)
         lines.append(f'<circle cx="{x}" cy="{y}" r="3" fill="#d62728"/>')
     if held_out:
         x, y = at(*held_out[-1])
         lines.append(f'<text x="{x + 6}" y="{y + 4}" fill="#d62728">held out {held_out[-1][1]:.2f}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    lines.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">seconds of training (0 to {end:.0f}); '
-                 "bits per character</text>")  # fmt: skip
+    under = f"bits per character over {end:.0f} seconds of training"
+    lines.append(f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">{under}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 

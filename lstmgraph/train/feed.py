@@ -1,4 +1,4 @@
-"""Data in the order of training: batches of sequences, windows of time, and the place where training stands."""
+"""Data in the order of training: batches of sequences, windows of time, and where training stands."""
 
 import hashlib
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ class Feed:
                 raise DataError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
         if not self._shape[0] or not self._shape[1] or (self.lengths is not None and not self.lengths.any()):
             raise DataError(
-                f"data: got T, B = {self._shape} and nothing valid in it, expected at least one step of one row"
+                f"data: got T, B = {self._shape} and nothing valid in it, expected a step of a row"
             )
 
     @property
@@ -122,7 +122,7 @@ class Feed:
         for name, array in {**self.arrays, "lengths": self.lengths}.items():
             if array is not None:
                 found.update(repr((name, array.dtype.str, array.shape)).encode())
-                found.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+                found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
 
     def item(self, place: Place) -> Item:

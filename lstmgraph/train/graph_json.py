@@ -52,8 +52,8 @@ def from_json(record: Any) -> Any:
         raise CheckpointError(f"the graph is damaged ({type(error).__name__}: {error})") from error
     if traced.digest != record["digest"]:
         raise CheckpointError(
-            f"the graph of {traced.name}: got digest {traced.digest}, expected {record['digest']}; it was changed, or "
-            "saved by a version of lstmgraph whose ops differ"
+            f"the graph of {traced.name}: got digest {traced.digest}, expected {record['digest']}; "
+            "it was changed, or saved by a version of lstmgraph whose ops differ"
         )
     return traced
 

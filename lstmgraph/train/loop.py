@@ -43,7 +43,7 @@ class Loop:
         return self.history
 
     def _starting_place(self) -> Place:
-        """Return the place of the last call if it stopped within an epoch of the same data, else a new epoch's."""
+        """Return the place of the last call if it was on the same data, else that of a new epoch."""
         place, data = self.model.standing.place, self.feed.fingerprint
         if place.data == data:
             return place
@@ -86,7 +86,7 @@ class Loop:
             return self.callback is not None and self.callback(step) is True
 
     def _next_weights(self, item: Item, place: Place, factor: float) -> tuple[Weights, Any, float, float]:
-        """Return the weights after a step on an item, the states at its end, the loss and the gradients' norm."""
+        """Return the weights after a step, the states at the item's end, the loss and the norm."""
         model = self.model
         program, count = model.program("objective"), max(item.rows, 1)
         shape = next(iter(item.inputs.values())).shape[:2]
@@ -102,8 +102,8 @@ class Loop:
         loss = float(rows.sum(dtype=np.float64)) / count
         if not math.isfinite(loss):
             raise LstmGraphError(
-                f"step {model.steps + 1}: got loss {loss}, expected a finite one; use a smaller learning rate or "
-                "clip_norm, and look for NaN in the data"
+                f"step {model.steps + 1}: got loss {loss}, expected a finite one; "
+                "use a smaller learning rate or clip_norm, and look for NaN in the data"
             )
         weights, norm = model.updater.step(model.standing.weights, gradients.params, factor)
         return weights, state, loss, norm

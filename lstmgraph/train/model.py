@@ -31,8 +31,8 @@ class Model:
     network : Network or Cell
         What computes the prediction.
     loss : str or callable
-        ``"cross_entropy"`` (targets [T, B] integers), ``"mean_squared_error"`` (targets like the prediction), or a
-        function of symbols ``(prediction, target) -> value of size 1 a row``.
+        ``"cross_entropy"`` (targets [T, B] integers), ``"mean_squared_error"`` (targets like the prediction),
+        or a function of symbols ``(prediction, target) -> value of size 1 a row``.
     optimizer : Optimizer, optional
         ``lg.SGD``, ``lg.Adam`` (the default) or ``lg.AdamW``.
     seed : int
@@ -141,9 +141,8 @@ class Model:
         if role not in self._programs:
             from lstmgraph.program import compile as compile_program
 
-            graphs = {"network": lambda: self.network, "objective": lambda: self.objective}
-            graphs["measures"] = lambda: measures(self.network, self.loss)
-            traced = graphs[role]()
+            graphs = {"network": self.network, "objective": self.objective}
+            traced = graphs[role] if role in graphs else measures(self.network, self.loss)
             wanted = {_KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
             sizes = {name: size for name, size in self._sizes.items() if name in wanted}
             self._programs[role] = compile_program(traced, dtype=self.dtype, threads=self.threads, **sizes)
@@ -167,9 +166,9 @@ class Model:
     ) -> History:
         """Train on sequences, and go on where the last call stopped.
 
-        A call that ends within an epoch leaves its place; the next call on the same data goes on from there, also
-        after ``save`` and ``lg.load``, bit for bit. The first limit reached ends training; Ctrl-C does so too,
-        between two steps' changes, and the model stays usable.
+        A call that ends within an epoch leaves its place; the next call on the same data goes on from there,
+        also after ``save`` and ``lg.load``, bit for bit. The first limit reached ends training; Ctrl-C does
+        so too, and leaves the model as it was after the last whole step.
 
         Parameters
         ----------
@@ -182,8 +181,8 @@ class Model:
         batch_size : int, optional
             Sequences a step, dealt out anew in each epoch; all of them by default.
         window : int, optional
-            Steps of time a training step sees (truncated back-propagation); the state is carried from window to
-            window, and starts anew with each epoch. The whole sequence by default.
+            Steps of time a training step sees (truncated back-propagation); the state is carried from window
+            to window, and starts anew with each epoch. The whole sequence by default.
         lengths : integers [B], optional
             Valid steps of each sequence.
         seconds : float, optional
@@ -208,8 +207,8 @@ class Model:
         Raises
         ------
         LstmGraphError
-            For arrays that do not fit, and if the loss or the gradients are not finite: the parameters then are
-            those before that step.
+            For arrays that do not fit, and if the loss or the gradients are not finite: the parameters then
+            are those before that step.
         """
         from lstmgraph.train.loop import Loop
 

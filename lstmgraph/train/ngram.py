@@ -20,11 +20,12 @@ class _Level:
 
 
 class NGram:
-    """An interpolated n-gram model of characters (Witten & Bell 1991, method C; Chen & Goodman 1999, section 2.6).
+    """An interpolated n-gram model of characters.
 
-    ``p(a | context) = (count(context a) + kinds(context) p(a | shorter)) / (count(context) + kinds(context))``,
-    where ``kinds`` is the number of different characters seen after the context; an unseen context has the
-    probabilities of the next shorter one, and the shortest is mixed with the uniform distribution.
+    ``p(a | context) = (count(context, a) + kinds(context) p(a | shorter)) / (count + kinds)(context)``
+    (Witten & Bell 1991, method C; Chen & Goodman 1999, section 2.6), where ``kinds`` is the number of
+    different characters seen after the context; an unseen context has the probabilities of the next shorter
+    one, and the shortest is mixed with the uniform distribution.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class NGram:
     --------
     >>> model = NGram(np.array([1, 2, 1, 2, 1]), entries=3, order=1)
     >>> model.probabilities(np.array([1, 2]))
-    array([0.5       , 0.83333333])
+    array([0.52380952, 0.82539683])
     """
 
     def __init__(self, tokens: Any, entries: int, order: int = 5) -> None:
@@ -94,7 +95,7 @@ def _most(entries: int) -> int:
 
 
 def _codes(tokens: Any, entries: int, length: int) -> Any:
-    """Return one number for each run of `length` + 1 tokens: the context's number times entries plus the token."""
+    """Return one number for each run of `length` + 1 tokens: context * entries + token."""
     runs = max(len(tokens) - length, 0)
     codes = np.zeros(runs, np.int64)
     for place in range(length + 1):

@@ -1,4 +1,4 @@
-"""A network and a loss make one graph: the network with one more input, the target, and the loss as its output."""
+"""A network and a loss make one graph: one more input, the target, and the loss as the output."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -123,7 +123,8 @@ def check_size(whole: Traced, sizes: Mapping[Dim, Dim]) -> None:
     size = resize(whole.result_shape("output", LOSS)[-1], sizes) if LOSS in whole.outputs else 1
     if size != 1:
         raise GraphError(
-            f"loss of {whole.name}: got {size} values a row, expected one; sum over the features with lg.row_sum"
+            f"loss of {whole.name}: got {size} values a row, expected one; sum over the features "
+            "with lg.row_sum"
         )
 
 
@@ -135,6 +136,6 @@ def _check(result: Any, rows: Shape, where: str) -> None:
     fits = len(dims) == 1 and (dims[0] == 1 or isinstance(dims[0], str))
     if result.shape[: len(rows)] != rows or not fits:
         raise GraphError(
-            f"{where}: got shape {result.shape}, expected one value a row, {(*rows, 1)}; sum over the features with "
-            "lg.row_sum"
+            f"{where}: got shape {result.shape}, expected one value a row, {(*rows, 1)}; "
+            "sum over the features with lg.row_sum"
         )

@@ -1,4 +1,4 @@
-"""Optimisers: a frozen record of hyperparameters and a stateless cell that is run over all parameters as rows."""
+"""Optimisers: a frozen record of numbers, and a stateless cell that runs over all parameters as rows."""
 
 import dataclasses
 import importlib
@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import lstmgraph as lg
 from lstmgraph.errors import GraphError, LstmGraphError, nearest
 from lstmgraph.graph import Symbol
+from lstmgraph.trace import cell
 from lstmgraph.train.flat import ROW, Layout
 
 BUILT_IN = ("SGD", "Adam", "AdamW")  # each in the module of its name in small letters
@@ -34,7 +34,7 @@ class Optimizer:
     clip_norm: float | None = None
 
     rule: ClassVar[Any]
-    """The cell: inputs ``p``, ``g`` and the moments, outputs ``p`` and the moments; its numbers are parameters."""
+    """The cell: inputs ``p``, ``g``, moments; outputs ``p``, moments; its numbers are parameters."""
 
     moments: ClassVar[tuple[str, ...]] = ()
     """Names of the arrays that are kept from step to step; they start at zero."""
@@ -95,15 +95,15 @@ def from_json(record: Mapping[str, Any]) -> Optimizer:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})  # type: ignore[no-any-return]
 
 
-@lg.cell
+@cell
 def sum_of_squares(g: Symbol) -> Symbol:
-    """The sum of the squares of each row."""
-    return lg.row_sum(g * g)
+    """Sum the squares of each row."""
+    return g.builder.add("row_sum", g * g)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What an optimiser changes, all of it: replaced as one, so that an interrupt cannot leave half a step."""
+    """What an optimiser changes; replaced as one, so that an interrupt cannot leave half a step."""
 
     flat: Any
     moments: tuple[Any, ...]

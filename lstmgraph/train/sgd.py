@@ -3,15 +3,16 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import lstmgraph as lg
 from lstmgraph.graph import Symbol
+from lstmgraph.layers import parameter
+from lstmgraph.trace import cell
 from lstmgraph.train.optimizer import Optimizer
 
 
-@lg.cell
+@cell
 def _rule(p: Symbol, g: Symbol, m: Symbol, /) -> dict[str, Symbol]:
-    m = lg.parameter("momentum", shape=()) * m + lg.parameter("scale", shape=()) * g
-    return {"p": p - lg.parameter("rate", shape=()) * m, "m": m}
+    m = parameter("momentum", shape=()) * m + parameter("scale", shape=()) * g
+    return {"p": p - parameter("rate", shape=()) * m, "m": m}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ UNKNOWN = "\ufffd"  # stands for every character that the training text does not
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The characters a model knows: entry 0 is the unknown character, then those of the training text, sorted.
+    """The characters a model knows: entry 0 is the unknown one, then those of the training text, sorted.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Vocabulary:
 
 
 def built_in_text() -> str:
-    """Return the English text that CPython itself carries: the topics of ``help()``, about 465,000 characters."""
+    """Return the English that CPython itself carries: the topics of ``help()``, 465,000 characters."""
     from pydoc_data.topics import topics
 
     return "\n".join(topics[name] for name in sorted(topics))
