@@ -7,10 +7,10 @@ from typing import Any
 
 import networkx as nx
 
-from lstmgraph.traced import Cell, Network, Traced
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import LEAVES, Builder, Node, Symbol, features, is_row, operands, rebuild
+from lstmgraph.graph import LEAVES, Builder, Node, Symbol, named, operands, rebuild
 from lstmgraph.plugins import op
+from lstmgraph.traced import Cell, Network, Traced
 
 Result = tuple[str, str]
 
@@ -31,7 +31,9 @@ def backpropagate(builder: Builder, seeds: Mapping[str, Any]) -> dict[str, Any]:
         if key not in cotangents or symbol.node.op in LEAVES:
             continue
         sources = symbol.sources
-        for source, cotangent in zip(sources, op(symbol.node.op).pullback(symbol, sources, cotangents[key]), strict=True):
+        for source, cotangent in zip(
+            sources, op(symbol.node.op).pullback(symbol, sources, cotangents[key]), strict=True
+        ):
             if cotangent is not None:
                 known = cotangents.get(source.key)
                 cotangents[source.key] = cotangent if known is None else known + cotangent
@@ -114,6 +116,7 @@ class _AdjointMaker:
         self._seed(forward, flowing)
         found = backpropagate(builder, self.seeds)
         self._finish(made, found)
+        self._label()
         return Adjoint(Cell(_pruned(builder, f"d_{cell.name}")), self.origins, self.states, self.results)
 
     def _place(self, result: Result) -> int:
@@ -123,8 +126,10 @@ class _AdjointMaker:
 
     def _attrs(self, role: str, node: Node) -> dict[str, Any]:
         attrs = dict(node.attrs)
-        return attrs if role == "parameter" else {"name": self._fresh(node.name, role)} | (
-            {"integer": True} if attrs.get("integer") else {}
+        return (
+            attrs
+            if role == "parameter"
+            else {"name": self._fresh(node.name, role)} | ({"integer": True} if attrs.get("integer") else {})
         )
 
     def _fresh(self, name: str, role: str) -> str:
@@ -184,6 +189,17 @@ class _AdjointMaker:
                 self.builder.sink(role, self._filled(cotangent, node), f"d_{node.name}")
                 self.results[leaf] = (role, f"d_{node.name}")
 
+    def _label(self) -> None:
+        """Name the cotangent of each layer's sum after the layer: it is what the bias gradient adds up."""
+        labels = self.builder.graph.graph["labels"]
+        for name in self.cell.parameters:
+            layer = name.rpartition(".")[0]
+            kind, result = self.results.get(f"parameter:{name}", ("", ""))
+            if layer and kind == "sum":
+                total = Symbol(self.builder, named(self.builder.graph, "sum")[result]).sources[0]
+                if total.node.op in ("outer", "batch_sum") and f"d_{layer}" not in labels:
+                    labels[f"d_{layer}"] = total.sources[-1].key
+
     def _filled(self, cotangent: Symbol | None, node: Node) -> Symbol:
         """Return the cotangent in the shape of its leaf; zero where nothing reads the leaf."""
         if cotangent is None:
@@ -194,8 +210,6 @@ class _AdjointMaker:
 
 
 def _leaf_key(cell: Traced, leaf: str) -> str:
-    from lstmgraph.graph import named
-
     kind, _, name = leaf.partition(":")
     return named(cell.graph, kind)[name]
 
@@ -209,7 +223,8 @@ def _pruned(builder: Builder, name: str) -> nx.MultiDiGraph:
     graph = builder.graph
     keep = [key for key, node in graph.nodes(data="node") if node.op in ("input", "state", "next", "output", "sum")]
     clean = Builder()
-    rebuild(graph, clean, keep=keep)
+    made = rebuild(graph, clean, keep=keep)
+    clean.graph.graph["labels"] = {label: made[key].key for label, key in graph.graph["labels"].items() if key in made}
     return clean.freeze(name)
 
 
@@ -244,7 +259,9 @@ def gradient(traced: Cell) -> Cell:
     return adjoint(traced).cell
 
 
-def differentiate(traced: Traced, builder: Builder, forward: Mapping[str, Symbol], seeds: Mapping[str, Any]) -> dict[str, Any]:
+def differentiate(
+    traced: Traced, builder: Builder, forward: Mapping[str, Symbol], seeds: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return leaf ``kind:name`` of a traced graph, rebuilt in `builder`, -> its cotangent."""
     found = backpropagate(builder, seeds)
     out: dict[str, Any] = {}
@@ -256,6 +273,3 @@ def differentiate(traced: Traced, builder: Builder, forward: Mapping[str, Symbol
         if not node.attr("integer"):
             out[leaf] = cotangent
     return out
-
-
-__all__ = ["Adjoint", "adjoint", "backpropagate", "differentiate", "features", "gradient", "is_row"]

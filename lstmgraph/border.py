@@ -129,7 +129,9 @@ def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any)
             )
     missing = [name for name in known if name not in params]
     if missing:
-        raise ParameterError(f"{traced.name}: got no parameter {', '.join(missing)}, expected {len(known)}; see program.init")
+        raise ParameterError(
+            f"{traced.name}: got no parameter {', '.join(missing)}, expected {len(known)}; see program.init"
+        )
     arrays: Arrays = {}
     for name, node in known.items():
         array = np.asarray(params[name])
@@ -174,7 +176,9 @@ def as_cotangent(where: str, value: Any, shape: tuple[int, ...], dtype: Any) -> 
     """Return a cotangent as an array of the program's dtype; its shape must be that of the result."""
     array = np.asarray(value)
     if array.shape != shape or array.dtype.kind not in "fiub":
-        raise ShapeError(f"{where}: got {array.dtype} of shape {list(array.shape)}, expected numbers of shape {list(shape)}")
+        raise ShapeError(
+            f"{where}: got {array.dtype} of shape {list(array.shape)}, expected numbers of shape {list(shape)}"
+        )
     return np.ascontiguousarray(array, dtype=dtype)
 
 

@@ -16,7 +16,7 @@ from lstmgraph.jit.run_once import Fill, Once
 from lstmgraph.jit.run_recur import RunRecur
 from lstmgraph.jit.run_reduce import RunReduce
 from lstmgraph.jit.run_rows import RunRows
-from lstmgraph.schedule.plan import Plan, Stage, make_plan
+from lstmgraph.schedule.plan import Plan, make_plan
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save
 from lstmgraph.schedule.split import split
@@ -80,7 +80,7 @@ def with_second_order(sequence: Traced) -> Traced:
             source = made[operands(first.graph, sink)[0]]
             direction = builder.leaf("parameter", source.shape, name=DIRECTION + name.removeprefix(COTANGENT))
             seeds[source.key] = seeds[source.key] + direction if source.key in seeds else direction
-    wanted = {leaf for leaf in sequence.leaves}
+    wanted = set(sequence.leaves)
     clean = Builder(simplify=True)
     found = differentiate(first, builder, made, seeds)
     kept = {leaf: symbol for leaf, symbol in found.items() if leaf in wanted and symbol is not None}
@@ -111,7 +111,9 @@ def with_records(sequence: Traced, names: Mapping[str, tuple[str, str]]) -> Trac
         made[key] = builder.add("recur", *(made[s] for s in operands(sequence.graph, key)), **attrs)
         for name, (owner, _) in names.items():
             if owner == node.attr("name"):
-                builder.sink("output", result(made[key], "output", f"{COTANGENT}{name}", ("T", "B")), f"{COTANGENT}{name}")
+                builder.sink(
+                    "output", result(made[key], "output", f"{COTANGENT}{name}", ("T", "B")), f"{COTANGENT}{name}"
+                )
     return _same_labels(sequence, builder, made)
 
 
@@ -155,7 +157,9 @@ class Line:
         self._runners = {
             stage: RUNNERS[stage.form](stage, self.plan, executor, self.sizes, self.fixed) for stage in self.plan.stages
         }
-        self._leaves = [(f"{node.op}:{node.name}", key, node) for key, node in graph.nodes(data="node") if node.op in LEAVES]
+        self._leaves = [
+            (f"{node.op}:{node.name}", key, node) for key, node in graph.nodes(data="node") if node.op in LEAVES
+        ]
         self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
         self._choices: dict[Request, Choice] = {}
 
@@ -163,15 +167,19 @@ class Line:
         """Return the parameters and what follows from them alone (cotangents and directions are no parameters)."""
         graph, fixed = self.graph, set()
         for key, node in graph.nodes(data="node"):
-            if node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)):
-                fixed.add(key)
-            elif node.op == "constant" or (node.op not in (*LEAVES, *SINKS) and all(s in fixed for s in operands(graph, key))):
+            if (
+                (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)))
+                or node.op == "constant"
+                or (node.op not in (*LEAVES, *SINKS) and all(s in fixed for s in operands(graph, key)))
+            ):
                 fixed.add(key)
         return frozenset(fixed)
 
     def bind(self, params: Arrays) -> Binding:
         """Return the parameters with the ``once`` stages run."""
-        values = {key: params[node.name] for _, key, node in self._leaves if node.op == "parameter" and node.name in params}
+        values = {
+            key: params[node.name] for _, key, node in self._leaves if node.op == "parameter" and node.name in params
+        }
         context = Context(Rows(0, 0), self.sizes, values)
         for stage, runner in self._runners.items():
             if stage.form == "once" and stage.key in self.fixed:

@@ -23,9 +23,7 @@ from lstmgraph.traced import Traced
 from lstmgraph.transform import with_reset
 
 
-def evaluate(
-    graph: nx.MultiDiGraph, leaves: Mapping[str, Any], sizes: Mapping[Dim, Dim], dtype: Any
-) -> dict[str, Any]:
+def evaluate(graph: nx.MultiDiGraph, leaves: Mapping[str, Any], sizes: Mapping[Dim, Dim], dtype: Any) -> dict[str, Any]:
     """Return the value of every node, given leaves by ``kind:name`` and the sizes of symbols (B and T too)."""
     values: dict[str, Any] = {}
     for key, node in graph.nodes(data="node"):
@@ -78,9 +76,7 @@ def run_cell(
     sizes = {**sizes, "T": T, "B": B}
     state = {name: np.asarray(leaves[f"state:{name}"], dtype) for name in cell.states}
     shapes = {(kind, name): cell.result_shape(kind, name) for kind, name in _results(cell)}
-    results = {
-        result: np.zeros(_run_shape(result[0], shape, sizes), dtype) for result, shape in shapes.items()
-    }
+    results = {result: np.zeros(_run_shape(result[0], shape, sizes), dtype) for result, shape in shapes.items()}
     for t in range(T - 1, -1, -1) if reverse else range(T):
         step = {k: v[t] if k.startswith("input:") else v for k, v in leaves.items()}
         step |= {f"state:{name}": value for name, value in state.items()}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lstmgraph.traced import Cell, claim
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import Builder, Dim, Symbol, features, lead, named, node_of, say_line, user_line
 from lstmgraph.initializers import Initializer, as_initializer
 from lstmgraph.trace import active, as_index
+from lstmgraph.traced import Cell, claim
 
 
 def parameter(name: str, shape: tuple[Dim, ...] = ("H",), init: Initializer | None = None) -> Symbol:
@@ -46,7 +46,9 @@ def parameter(name: str, shape: tuple[Dim, ...] = ("H",), init: Initializer | No
             )
         return builder.symbol(known[name])
     if len(shape) > 2 or any(dim in ("T", "B") for dim in shape):
-        raise GraphError(f"parameter {name!r}: got shape {tuple(shape)}, expected at most two sizes, none of them T or B")
+        raise GraphError(
+            f"parameter {name!r}: got shape {tuple(shape)}, expected at most two sizes, none of them T or B"
+        )
     return builder.leaf("parameter", tuple(shape), name=name, init=start)
 
 
@@ -133,8 +135,10 @@ def _linear(
     starts = init if isinstance(init, Mapping) else {weight: init for weight, _, _ in terms}
     unknown = set(starts) - {weight for weight, _, _ in terms} - {"b"}
     if unknown:
-        raise GraphError(f"layer {name!r}: got init for {sorted(unknown)}, expected weights of the layer: "
-                         f"{', '.join(weight for weight, _, _ in terms)}, b")
+        raise GraphError(
+            f"layer {name!r}: got init for {sorted(unknown)}, expected weights of the layer: "
+            f"{', '.join(weight for weight, _, _ in terms)}, b"
+        )
     total: Symbol | None = None
     for weight, source, default in terms:
         shape = (features(source.shape)[-1], outputs)
@@ -230,8 +234,10 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
 
     builder = active("recur")
     if not isinstance(cell, Cell) or len(inputs) != len(cell.inputs):
-        raise GraphError(f"lg.recur {name!r}: got {len(inputs)} inputs for {cell!r}, expected a cell and its inputs: "
-                         f"{', '.join(getattr(cell, 'inputs', ()))}")
+        raise GraphError(
+            f"lg.recur {name!r}: got {len(inputs)} inputs for {cell!r}, expected a cell and its inputs: "
+            f"{', '.join(getattr(cell, 'inputs', ()))}"
+        )
     claim(builder, name)
     bound = cell.bind_sizes(dict(zip(cell.inputs, inputs, strict=True)), size) | sizes
     values: dict[str, Symbol | float] = {f"input:{key}": value for key, value in zip(cell.inputs, inputs, strict=True)}

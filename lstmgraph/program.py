@@ -149,7 +149,8 @@ class Program:
     def init(self, seed: int = 0) -> Arrays:
         """Return parameters as their initialisers say; the same seed gives the same numbers."""
         shapes = {
-            name: tuple(int(resize(dim, self.sizes)) for dim in node.shape) for name, node in self.traced.parameters.items()
+            name: tuple(int(resize(dim, self.sizes)) for dim in node.shape)
+            for name, node in self.traced.parameters.items()
         }
         return initialize(self.traced.parameters, shapes, seed, self.dtype.name)
 
@@ -434,7 +435,9 @@ class _Call:
                 return np.zeros(np.shape(like), program.dtype)
             return np.asarray(line.result(context, sink)).reshape(np.shape(like))
 
-        params = {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}
+        params = (
+            {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}
+        )
         state = {name: of("state", name, value) for name, value in self.state.items()} if "state" in wanted else {}
         floats = [name for name in program.traced.inputs if not sequence.leaves[f"input:{name}"].attr("integer")]
         x: Any = {name: of("input", name, self.inputs[name]) for name in floats} if "x" in wanted else {}
@@ -447,7 +450,9 @@ def _checked_wrt(wrt: Iterable[str]) -> set[str]:
     wanted = {wrt} if isinstance(wrt, str) else set(wrt)
     unknown = wanted - set(WRT)
     if unknown:
-        raise GraphError(f"wrt: got {sorted(unknown)}, expected any of {', '.join(WRT)}{nearest(str(min(unknown)), WRT)}")
+        raise GraphError(
+            f"wrt: got {sorted(unknown)}, expected any of {', '.join(WRT)}{nearest(str(min(unknown)), WRT)}"
+        )
     return wanted
 
 
@@ -470,7 +475,9 @@ def _find_labels(sequence: Traced, names: list[str]) -> dict[str, tuple[str, str
     recurs = [node_of(sequence.graph, key) for key in keys_of(sequence.graph, "recur")]
     for node in recurs:
         for label in node.attr("cell").graph.graph["labels"]:
-            known[label if len(recurs) == 1 and node.attr("name") == sequence.name else f"{node.attr('name')}.{label}"] = (
+            known[
+                label if len(recurs) == 1 and node.attr("name") == sequence.name else f"{node.attr('name')}.{label}"
+            ] = (
                 node.attr("name"),
                 label,
             )

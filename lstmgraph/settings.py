@@ -134,9 +134,7 @@ def thread_count(asked: int | None = None) -> int:
 def _positive(name: str, text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise CompileError(
-        f"{name}: got {text!r}, expected a whole number of at least 1; set it so or unset the variable"
-    )
+    raise CompileError(f"{name}: got {text!r}, expected a whole number of at least 1; set it so or unset the variable")
 
 
 def _processors() -> int:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from lstmgraph.traced import Cell, Network
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import Builder, Dim, Line, Shape, Symbol, features, is_row, node_of, say_line
+from lstmgraph.traced import Cell, Network
 
 _active: ContextVar[Builder | None] = ContextVar("lstmgraph_builder", default=None)
 
@@ -105,7 +105,9 @@ def cell(function: Callable[..., Any]) -> Cell:
                 builder.sink("output", value, output)
             return Cell(builder.freeze(name), returns, inspect.getdoc(function) or "")
         dims = settled
-    raise GraphError(f"cell {name}{say_line(line)}: the sizes of its states {dims} do not settle; give `size=` to its layers")
+    raise GraphError(
+        f"cell {name}{say_line(line)}: the sizes of its states {dims} do not settle; give `size=` to its layers"
+    )
 
 
 def network(function: Callable[..., Any]) -> Network:
@@ -188,9 +190,12 @@ def _cell_results(
     if isinstance(returned, Mapping):
         missing = [state for state in states if state not in returned]
         if missing:
-            raise GraphError(f"{where}: got keys {list(returned)}, expected every state; return also {', '.join(missing)}")
+            raise GraphError(
+                f"{where}: got keys {list(returned)}, expected every state; return also {', '.join(missing)}"
+            )
         values = {
-            str(key): _as_row(builder, value, ("B", dims.get(key, "H")), f"{where}: {key!r}") for key, value in returned.items()
+            str(key): _as_row(builder, value, ("B", dims.get(key, "H")), f"{where}: {key!r}")
+            for key, value in returned.items()
         }
         nexts = {state: values[state] for state in states}
         outputs = {key: value for key, value in values.items() if key not in states}
@@ -203,7 +208,10 @@ def _cell_results(
                 f"{where}: got {len(items)} returned values, expected {max(len(states), 1)}: the next "
                 f"{', '.join(states) or 'output'}; return a dictionary for outputs that are no states"
             )
-        rows = [_as_row(builder, value, ("B", dims[state]), f"{where}: next {state!r}") for state, value in zip(states, items, strict=False)]
+        rows = [
+            _as_row(builder, value, ("B", dims[state]), f"{where}: next {state!r}")
+            for state, value in zip(states, items, strict=False)
+        ]
         nexts = dict(zip(states, rows, strict=True))
         outputs = {} if states else {"y": _as_row(builder, items[0], ("B", "H"), f"{where}: output")}
         returns = "tuple" if several else "single"

@@ -202,5 +202,7 @@ def claim(builder: Builder, name: str) -> None:
 def find(names: Sequence[str], name: str, what: str, where: str) -> str:
     """Return `name` if it is one of the names, else raise an error with the nearest."""
     if name not in names:
-        raise GraphError(f"{where}: unknown {what} {name!r}, expected one of {', '.join(names)}{nearest(name, list(names))}")
+        raise GraphError(
+            f"{where}: unknown {what} {name!r}, expected one of {', '.join(names)}{nearest(name, list(names))}"
+        )
     return name

@@ -13,8 +13,10 @@ from lstmgraph.ops.contract import Glyph, Op, Shapes
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
     for shape in shapes:
         if not is_row(shape) or lead(shape) != lead(shapes[0]):
-            raise ShapeError(f"concat: got an operand of shape {shape}, expected rows; spread it first with lg.broadcast")
-    return lead(shapes[0]) + (join(features(shape)[-1] for shape in shapes),)
+            raise ShapeError(
+                f"concat: got an operand of shape {shape}, expected rows; spread it first with lg.broadcast"
+            )
+    return (*lead(shapes[0]), join(features(shape)[-1] for shape in shapes))
 
 
 def _meaning(*values: Any) -> Any:
@@ -23,9 +25,7 @@ def _meaning(*values: Any) -> Any:
 
 def _pullback(result: Any, operands: Any, cotangent: Any) -> tuple[Any, ...]:
     parts = tuple(operand.shape[-1] for operand in operands)
-    return tuple(
-        cotangent.builder.add("part", cotangent, index=index, parts=parts) for index in range(len(operands))
-    )
+    return tuple(cotangent.builder.add("part", cotangent, index=index, parts=parts) for index in range(len(operands)))
 
 
 op = Op(

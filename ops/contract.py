@@ -110,7 +110,9 @@ def join_dims(name: str, first: Dim, second: Dim) -> Dim:
     if first == 1:
         return second
     if isinstance(first, int) and isinstance(second, int):
-        raise ShapeError(f"{name}: got sizes {first} and {second}, expected equal sizes or 1; check `size=` of the layers")
+        raise ShapeError(
+            f"{name}: got sizes {first} and {second}, expected equal sizes or 1; check `size=` of the layers"
+        )
     unknown = [dim for dim in (first, second) if isinstance(dim, str) and dim.startswith("?")]
     if unknown:
         return second if first in unknown else first

@@ -17,9 +17,7 @@ op = Op(
     row_shape("cumulative_sum", None),
     meaning=_meaning,
     pullback=lambda result, operands, cotangent: (
-        cotangent.builder.add(
-            "cumulative_sum", cotangent, reverse=None if result.node.attr("reverse") else True
-        ),
+        cotangent.builder.add("cumulative_sum", cotangent, reverse=None if result.node.attr("reverse") else True),
     ),
     glyph=Glyph("ellipse", "cumsum"),
     cheap=False,

@@ -13,7 +13,9 @@ from lstmgraph.ops.contract import Glyph, Op, Shapes
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
     value, matrix = shapes
     if is_row(matrix) or len(matrix) != 2:
-        raise ShapeError(f"matmul: got a second operand of shape {matrix}, expected a parameter matrix [inputs, outputs]")
+        raise ShapeError(
+            f"matmul: got a second operand of shape {matrix}, expected a parameter matrix [inputs, outputs]"
+        )
     if not features(value):
         raise ShapeError(f"matmul: got a first operand of shape {value}, expected rows or a parameter")
     inner, rows = features(value)[-1], matrix[0]

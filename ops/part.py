@@ -14,8 +14,10 @@ def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
     if not is_row(value):
         raise ShapeError(f"part: got an operand of shape {value}, expected rows")
     if isinstance(whole, int) and isinstance(features(value)[-1], int) and whole != features(value)[-1]:
-        raise ShapeError(f"part: got parts {parts} of a value of size {features(value)[-1]}, expected parts that add up")
-    return lead(value) + (parts[attrs["index"]],)
+        raise ShapeError(
+            f"part: got parts {parts} of a value of size {features(value)[-1]}, expected parts that add up"
+        )
+    return (*lead(value), parts[attrs["index"]])
 
 
 def _meaning(value: Any, index: int, parts: tuple[int, ...]) -> Any:

@@ -18,13 +18,17 @@ def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
     cell, sizes = attrs["cell"], dict(attrs["sizes"])
     leaves = list(cell.leaves)
     if len(leaves) != len(shapes):
-        raise ShapeError(f"recur of {cell.name}: got {len(shapes)} operands, expected {len(leaves)}: {', '.join(leaves)}")
+        raise ShapeError(
+            f"recur of {cell.name}: got {len(shapes)} operands, expected {len(leaves)}: {', '.join(leaves)}"
+        )
     for name, shape in zip(leaves, shapes, strict=True):
         expected = tuple(resize(dim, sizes) for dim in features(cell.leaves[name].shape))
         got = features(shape)
         for have, want in zip(got, expected, strict=False):
             if isinstance(have, int) and isinstance(want, int) and have != want:
-                raise ShapeError(f"recur of {cell.name}: got {name} of shape {got}, expected {expected}; check the sizes")
+                raise ShapeError(
+                    f"recur of {cell.name}: got {name} of shape {got}, expected {expected}; check the sizes"
+                )
     return ()
 
 

@@ -34,7 +34,7 @@ def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, Any
     if wanted == 1 and width != 1:
         value = builder.add("row_sum", value)
     elif width == 1 and wanted != 1:
-        value = builder.add("broadcast", value, target=value.shape[:-1] + (wanted,))
+        value = builder.add("broadcast", value, target=(*value.shape[:-1], wanted))
     return value if is_row(target) else builder.add("batch_sum", value, scalar=True if target == () else None)
 
 

@@ -4,8 +4,8 @@ import importlib
 import pkgutil
 from typing import Any
 
-from lstmgraph.traced import Cell
 from lstmgraph.plugins import plugged, register
+from lstmgraph.traced import Cell
 
 
 def _collect() -> dict[str, Cell]:

@@ -13,7 +13,9 @@ def lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
     Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000. As torch.nn.LSTM and Keras LSTM,
     with one bias a gate. The forget bias starts at 1 (Jozefowicz et al. 2015).
     """
-    c = lg.gate(c, h, x, name="forget", init={"b": 1.0}) + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
+    c = lg.gate(c, h, x, name="forget", init={"b": 1.0}) + lg.gate(
+        lg.tanh_layer(h, x, name="candidate"), h, x, name="input"
+    )
     h = lg.gate(lg.tanh(c), h, x, name="output")
     return h, c
 
@@ -35,7 +37,9 @@ def peephole_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
 @lg.cell
 def projected_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
     """LSTM whose output is projected to a smaller size P (Sak, Senior & Beaufays 2014); torch's `proj_size`."""
-    c = lg.gate(c, h, x, name="forget", init={"b": 1.0}) + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
+    c = lg.gate(c, h, x, name="forget", init={"b": 1.0}) + lg.gate(
+        lg.tanh_layer(h, x, name="candidate"), h, x, name="input"
+    )
     h = lg.linear(lg.gate(lg.tanh(c), h, x, name="output"), name="projection", size="P", bias=False)
     return h, c
 

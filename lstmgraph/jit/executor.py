@@ -20,6 +20,7 @@ from lstmgraph.jit.tile import SUPPORT, support_source, tiles_source
 Array = np.ndarray[Any, Any]
 Function = Callable[..., None]
 SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
+SMALL = 2048  # elements below which the allocator is quicker than the arena
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Executor:
 
     def take(self, count: int) -> Array:
         """Lease a buffer of elements; it goes back by itself when nobody holds it."""
-        return self.arena.take(count, self.dtype)
+        return np.empty(count, self.dtype) if count < SMALL else self.arena.take(count, self.dtype)
 
     def tiles(self) -> Module:
         """Return the register tiles."""
@@ -96,12 +97,12 @@ class Executor:
             return buffers
         return np.array([buffer.__array_interface__["data"][0] for buffer in buffers], np.int64)
 
-    def call(self, function: Function, buffers: list[Array], sizes: Array, spans: list[tuple[int, int]], t0: int, t1: int) -> None:
+    def call(
+        self, function: Function, buffers: list[Array], sizes: Array, spans: list[tuple[int, int]], t0: int, t1: int
+    ) -> None:
         """Call a kernel on spans of rows side by side, the number of the span as its slot."""
         handles = self.handles(buffers)
-        self.together(
-            [partial(function, handles, sizes, t0, t1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)]
-        )
+        self.together([partial(function, handles, sizes, t0, t1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)])
 
     def together(self, tasks: list[Callable[[], None]]) -> None:
         """Run tasks side by side."""

@@ -14,7 +14,9 @@ from lstmgraph.schedule.plan import Plan, Stage
 class Operands:
     """Finds the buffers of one stage's leaves."""
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         assert stage.kernel is not None
         self.executor = executor
         self.kernel: Kernel = stage.kernel
@@ -28,10 +30,18 @@ class Operands:
         }
         self.packs = [self._pack_plan(place, sizes, fixed) for place in range(len(self.kernel.packs))]
 
-    def _pack_plan(self, place: int, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> tuple[list[str], int, int, int, bool]:
+    def _pack_plan(
+        self, place: int, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> tuple[list[str], int, int, int, bool]:
         pack = self.kernel.packs[place]
         keys = [self.sources[f"parameter:{name}"] for name in pack.parameters]
-        return keys, int(resize(pack.rows, sizes)), int(resize(pack.columns, sizes)), pack.panel, all(k in fixed for k in keys)
+        return (
+            keys,
+            int(resize(pack.rows, sizes)),
+            int(resize(pack.columns, sizes)),
+            pack.panel,
+            all(k in fixed for k in keys),
+        )
 
     def buffer(self, buffer: Buffer, context: Context, parts: int) -> Array:
         """Return the buffer of a leaf, of packed matrices, or of the tile for some threads."""
@@ -50,11 +60,11 @@ class Operands:
         executor, target = self.executor, self.executor.target
         panels, G = -(-N // (target.width * panel)), len(keys)
         packed = executor.take(panels * K * panel * G * target.width)
-        function = executor.support("pack")
-        for g, key in enumerate(keys):
-            base, strides = strided(context.values[key])
-            sizes = np.array([K, N, *strides, panel, G, g, target.vectors], np.int64)
-            executor.call(function, [base, packed], sizes, threads.slices(panels, executor.parts(8 * K * N, panels)), 0, 1)
+        matrices = [strided(context.values[key]) for key in keys]
+        strides = [stride for _, pair in matrices for stride in pair]
+        sizes = np.array([K, N, panel, G, target.vectors, *strides], np.int64)
+        spans = threads.slices(panels, executor.parts(8 * K * N * G, panels))
+        executor.call(executor.support("pack"), [packed, *(base for base, _ in matrices)], sizes, spans, 0, 1)
         if fixed:
             context.packs[self.key, place] = packed
         return packed

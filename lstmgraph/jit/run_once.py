@@ -14,7 +14,9 @@ from lstmgraph.schedule.plan import Plan, Stage
 class Once:
     """An op on parameters, by its NumPy meaning."""
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         graph = plan.traced.graph
         node = node_of(graph, stage.key)
         self.key, self.dtype = stage.key, executor.dtype
@@ -37,7 +39,9 @@ class Once:
 class Fill:
     """A constant or a parameter over all rows."""
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         node = node_of(plan.traced.graph, stage.key)
         source = node_of(plan.traced.graph, stage.sources[0][1])
         self.key, self.source, self.executor = stage.key, stage.sources[0][1], executor

@@ -22,7 +22,9 @@ class RunRecur:
     blocks in turn. Which it is, is data of the call, not code: the kernel looks up where a step's rows begin.
     """
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         assert stage.kernel is not None and stage.cell is not None
         inner = {symbol: resize(dim, sizes) for symbol, dim in stage.sizes}
         self.executor, self.kernel, self.title = executor, stage.kernel, stage.cell.name
@@ -48,7 +50,8 @@ class RunRecur:
         histories |= {name for kind, name, _ in results if kind == "previous"}
         states = {name: self._state(context, name, name in histories) for name in self.widths}
         outputs = {
-            name: self.executor.take((rows.count if name in kept else rows.B) * width) for name, width in self.outputs.items()
+            name: self.executor.take((rows.count if name in kept else rows.B) * width)
+            for name, width in self.outputs.items()
         }
         if rows.count:
             self._loop(context, states, outputs, kept, histories)
@@ -60,7 +63,9 @@ class RunRecur:
             if kind == "final":
                 context.values[key] = self._final(rows, states[state], self.widths[state], state in histories)
             else:
-                context.values[key] = _history(rows, states[state], self.widths[state], (kind == "output") != self.reverse)
+                context.values[key] = _history(
+                    rows, states[state], self.widths[state], (kind == "output") != self.reverse
+                )
 
     def _state(self, context: Context, name: str, history: bool) -> Array:
         """Return a state's rows with its initial value in place."""
@@ -82,7 +87,12 @@ class RunRecur:
         return table[rows.ends if history else rows.two_block_ends].reshape(-1)
 
     def _loop(
-        self, context: Context, states: Mapping[str, Array], outputs: Mapping[str, Array], kept: set[str], histories: set[str]
+        self,
+        context: Context,
+        states: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        kept: set[str],
+        histories: set[str],
     ) -> None:
         rows, executor = context.rows, self.executor
         parts = executor.parts(self.work * rows.count, rows.B)

@@ -18,7 +18,9 @@ from lstmgraph.schedule.plan import Plan, Stage
 class RunReduce:
     """All sums over rows that can be taken at one point of a plan; those of one value are taken in one pass over it."""
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         self.executor = executor
         graph = plan.traced.graph
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -49,7 +51,9 @@ class RunReduce:
                 self._scatter(context, source, index, key, jobs)
         self._spread(jobs)
 
-    def _over_rows(self, context: Context, source: str, jobs: list[tuple[float, int, Callable[[int, int, int], None]]]) -> None:
+    def _over_rows(
+        self, context: Context, source: str, jobs: list[tuple[float, int, Callable[[int, int, int], None]]]
+    ) -> None:
         executor, target = self.executor, self.executor.target
         products = [(other, key) for other, key in self.products.get(source, ()) if key in context.wanted]
         sums = [key for key in self.sums.get(source, ()) if key in context.wanted]
@@ -79,7 +83,12 @@ class RunReduce:
         self._job(executor.support("over_rows"), buffers, sizes, R * N * (2 * sum(columns) + 8), panels, jobs)
 
     def _scatter(
-        self, context: Context, source: str, index: str, key: str, jobs: list[tuple[float, int, Callable[[int, int, int], None]]]
+        self,
+        context: Context,
+        source: str,
+        index: str,
+        key: str,
+        jobs: list[tuple[float, int, Callable[[int, int, int], None]]],
     ) -> None:
         N = self.widths[source]
         D = context.values[source]

@@ -20,7 +20,9 @@ SWEEP = 1_000_000_000  # floating-point operations between two looks at Ctrl-C
 class RunRows:
     """One row stage."""
 
-    def __init__(self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]) -> None:
+    def __init__(
+        self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
+    ) -> None:
         assert stage.kernel is not None and stage.cell is not None
         self.executor, self.kernel, self.title = executor, stage.kernel, plan.traced.name
         self.operands = Operands(stage, plan, executor, sizes, fixed)

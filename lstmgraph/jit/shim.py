@@ -16,9 +16,7 @@ DTYPES = ("float32", "float64")
 class Vector(np.ndarray[Any, Any]):
     """A vector of one dtype: arithmetic keeps the dtype, warns of nothing and is never in place."""
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
-    ) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         # `out` is dropped: a register is a value, so `a += b` gives a new one and leaves other names of `a`.
         operands = [np.asarray(operand, self.dtype) for operand in inputs]
         with np.errstate(all="ignore"):

@@ -287,9 +287,7 @@ def _primitives(kinds: _Kinds) -> dict[str, tuple[str, Any, Callable[..., Any]]]
         "running_total_reverse": ("vector", vector, simd_math.running_total_reverse),
         "lane": ("vector integer", scalar, _lane),
     }
-    return table | {
-        name: ("vector vector", vector, simd_math.relation(text)) for name, text in RELATIONS.items()
-    }
+    return table | {name: ("vector vector", vector, simd_math.relation(text)) for name, text in RELATIONS.items()}
 
 
 @cache

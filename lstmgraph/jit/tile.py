@@ -1,8 +1,11 @@
 """The register tile: rows of A times packed columns, accumulators in registers; and the kernels built on it alone."""
 
+from collections.abc import Callable
 from functools import cache
 
 from lstmgraph.jit.machine import Machine
+
+ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add"
 
 
 def tile_name(rows: int, vectors: int) -> str:
@@ -18,7 +21,7 @@ def tile_text(rows: int, vectors: int) -> str:
     from what C holds, else from 0.
     """
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
-    lines = [f"def {tile_name(rows, vectors)}(a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add):", "    if add:"]
+    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):", "    if add:"]
     for m in range(rows):
         lines += [f"        {names[m][v]} = load(c, c_at + {m} * c_row + {v} * W)" for v in range(vectors)]
     lines.append("    else:")
@@ -35,42 +38,68 @@ def tile_text(rows: int, vectors: int) -> str:
 
 @cache
 def tiles_source(target: Machine) -> str:
-    """Return the source of every tile that generated kernels call."""
+    """Return the source of the tiles, and of what generated kernels call: as many rows of a product as a tile takes.
+
+    ``tile_rows(left)`` says how many of the rows left the next tile takes; ``product_V(rows, ...)`` is the tile of
+    V registers for that many.
+    """
     texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
+    texts.append(_choice("tile_rows(left)", "left >=", target, lambda height: f"return {height}"))
+    for vectors in range(1, target.vectors + 1):
+        head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
+        texts.append(_choice(head, "rows ==", target, lambda h, v=vectors: f"{tile_name(h, v)}({ARGUMENTS})"))
     return "\n\n".join(texts)
+
+
+def product_name(vectors: int) -> str:
+    """Return the name of the function that computes any tile height's product of some registers."""
+    return f"product_{vectors}"
+
+
+def _choice(head: str, test: str, target: Machine, line: Callable[[int], str]) -> str:
+    """Return a function that does one thing for each tile height."""
+    lines = [f"def {head}:"]
+    for place, height in enumerate(target.heights):
+        word = "else:" if height == 1 else f"{'elif' if place else 'if'} {test} {height}:"
+        lines += [f"    {word}", f"        {line(height)}"]
+    return "\n".join(lines) + "\n"
 
 
 PACK = '''
 def pack(buffers, sizes, t0, t1, b0, b1, slot):
-    """Lay one matrix out as the tiles read it: panel, row, column of the tile, lane; zeros beyond its columns.
+    """Lay matrices [K, N] out as the tiles read them: panel, row, column of the tile, lane; zeros beyond N.
 
-    sizes: rows K, columns N, strides of a row and a column, panels' registers per matrix, matrices side by side,
-    the place of this matrix among them, registers of a tile, whole registers of a panel.
+    buffers: the packed one, then the matrices side by side; sizes: K, N, registers of a matrix in a panel, matrices,
+    registers of a tile, then the strides of a row and a column of each matrix.
     """
-    matrix = floats(buffers, 0)
-    packed = floats(buffers, 1)
+    packed = floats(buffers, 0)
     K = sizes[0]
     N = sizes[1]
-    row_stride = sizes[2]
-    column_stride = sizes[3]
-    P = sizes[4]
-    G = sizes[5]
-    g = sizes[6]
-    V = sizes[7]
+    P = sizes[2]
+    G = sizes[3]
+    V = sizes[4]
     total = P * G
     for panel in range(b0, b1):
         for p in range(P):
-            column = p * G + g
-            first = column // V * V
-            across = min(V, total - first)
-            for k in range(K):
-                at = (panel * total + first) * K * W + (k * across + column - first) * W
-                for l in range(W):
-                    n = (panel * P + p) * W + l
-                    if n < N:
-                        put_element(packed, at + l, element(matrix, k * row_stride + n * column_stride))
+            begin = (panel * P + p) * W
+            columns = min(W, N - begin)
+            for g in range(G):
+                matrix = floats(buffers, 1 + g)
+                row_stride = sizes[5 + 2 * g]
+                column_stride = sizes[6 + 2 * g]
+                column = p * G + g
+                first = column // V * V
+                across = min(V, total - first)
+                for k in range(K):
+                    at = (panel * total + first) * K * W + (k * across + column - first) * W
+                    if column_stride == 1 and columns == W:
+                        store(packed, at, load(matrix, k * row_stride + begin))
                     else:
-                        put_element(packed, at + l, scalar(0.0))
+                        for l in range(W):
+                            if l < columns:
+                                put_element(packed, at + l, element(matrix, k * row_stride + (begin + l) * column_stride))
+                            else:
+                                put_element(packed, at + l, scalar(0.0))
 '''
 
 OVER_ROWS = '''
@@ -136,8 +165,9 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
                 K = sizes[5 + product]
                 i = 0
                 while i < K:
-                    at = total + i * panel
-TILES
+                    height = tile_rows(K - i)
+                    PRODUCT(height, a, r * K + i, 1, K, work, begin, work, total + i * panel, panel, rows, r)
+                    i += height
                 total += K * panel
             r += rows
         total = begin + BLOCK * panel
@@ -183,16 +213,7 @@ SUPPORT = ("pack", "over_rows", "scatter")
 @cache
 def support_source(target: Machine) -> str:
     """Return the source of the kernels that serve every cell: packing and sums over rows."""
-    lines = []
-    for place, height in enumerate(target.heights):
-        test = f"{'elif' if place else 'if'} K - i >= {height}:" if height > 1 else "else:"
-        lines += [
-            f"                    {test}",
-            f"                        {tile_name(height, target.vectors)}("
-            "a, r * K + i, 1, K, work, begin, work, at, panel, rows, r)",
-            f"                        i += {height}",
-        ]
-    text = OVER_ROWS.replace("TILES", "\n".join(lines))
+    text = OVER_ROWS.replace("PRODUCT", product_name(target.vectors))
     text = text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK))
     return "\n\n".join(part.strip("\n") for part in (PACK, text, SCATTER)) + "\n"
 

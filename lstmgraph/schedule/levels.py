@@ -110,7 +110,9 @@ def _level(state: _Levels, key: str) -> int:
             level = max(level, below)
             continue
         source_kind = kind_of(graph, source, state.products) if source in state.level else "leaf"
-        together = kind == "pointwise" and source_kind in ("pointwise", "tile") and width(graph, source) == width(graph, key)
+        together = (
+            kind == "pointwise" and source_kind in ("pointwise", "tile") and width(graph, source) == width(graph, key)
+        )
         level = max(level, below if together else below + 1)
     return level
 
@@ -121,10 +123,13 @@ def _sink_cheap(state: _Levels, visible: list[str]) -> None:
     for key in reversed(visible):
         if kind_of(graph, key, state.products) != "pointwise":
             continue
-        users = [user for user in graph.succ[key]]
+        users = list(graph.succ[key])
         if any(user not in state.level or node_of(graph, user).op in SINKS or user in state.hidden for user in users):
             continue
-        if any(kind_of(graph, user, state.products) != "pointwise" or width(graph, user) != width(graph, key) for user in users):
+        if any(
+            kind_of(graph, user, state.products) != "pointwise" or width(graph, user) != width(graph, key)
+            for user in users
+        ):
             continue
         target = min((state.level[user] for user in users), default=state.level[key])
         sources = [source for source in _reads(state, key) if source in state.level]

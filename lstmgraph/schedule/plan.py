@@ -121,7 +121,11 @@ class _Planner:
     def _is_spread(self, key: str) -> bool:
         """Whether a value is a constant or a parameter spread over rows: stages make it where they need it."""
         node = node_of(self.graph, key)
-        return node.op == "broadcast" and is_row(node.shape) and not is_row(node_of(self.graph, operands(self.graph, key)[0]).shape)
+        return (
+            node.op == "broadcast"
+            and is_row(node.shape)
+            and not is_row(node_of(self.graph, operands(self.graph, key)[0]).shape)
+        )
 
     def _form(self, key: str) -> Form | None:
         node = node_of(self.graph, key)
@@ -134,7 +138,11 @@ class _Planner:
             return "recur"
         if is_row(node.shape):
             return "rows"
-        return "reduce" if kind == "over_rows" and any(is_row(node_of(self.graph, s).shape) for s in operands(self.graph, key)) else "once"
+        return (
+            "reduce"
+            if kind == "over_rows" and any(is_row(node_of(self.graph, s).shape) for s in operands(self.graph, key))
+            else "once"
+        )
 
     def _depths(self) -> dict[str, tuple[int, int]]:
         """Return (phase, depth) of each node; the row values of one depth are one stage."""
@@ -196,7 +204,8 @@ class _Planner:
         replace: dict[str, Symbol] = {}
         sources: list[tuple[str, str]] = []
         taken: list[str] = []
-        for key in keys:
+        spread = [source for key in keys for source in operands(self.graph, key) if source in self.spread]
+        for key in (*keys, *spread):
             for source in operands(self.graph, key):
                 node = node_of(self.graph, source)
                 if source in replace or source in group or source in self.spread or node.op == "constant":
@@ -226,7 +235,9 @@ class _Planner:
         return Stage("rows", phase, keys[0], tuple(sources), tuple(results), cell, kernel, rows=rows)
 
     def _name(self, key: str, taken: list[str]) -> str:
-        sinks = [node_of(self.graph, user).name for user in self.graph.succ[key] if node_of(self.graph, user).op == "output"]
+        sinks = [
+            node_of(self.graph, user).name for user in self.graph.succ[key] if node_of(self.graph, user).op == "output"
+        ]
         node = node_of(self.graph, key)
         wanted = node.attr("name") if node.op == "item" else sinks[0] if sinks else value_name(self.traced, key, ())
         name = str(wanted)

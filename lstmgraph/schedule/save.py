@@ -48,7 +48,9 @@ def _saving(graph: nx.MultiDiGraph, earlier: str, later: str) -> Saving | None:
         return None
     image = _image(graph, earlier, later)
     cell, reader = _cell(graph, earlier), _cell(graph, later)
-    shared = {old: new for old, new in image.items() if new in reader.graph and node_of(cell.graph, old).op not in LEAVES}
+    shared = {
+        old: new for old, new in image.items() if new in reader.graph and node_of(cell.graph, old).op not in LEAVES
+    }
     images = set(shared.values())
     needed = {
         old
@@ -63,9 +65,9 @@ def _saving(graph: nx.MultiDiGraph, earlier: str, later: str) -> Saving | None:
 def _reads_states_of(graph: nx.MultiDiGraph, earlier: str, later: str) -> bool:
     sources = (node_of(graph, key) for key in operands(graph, later))
     items = [key for key, node in zip(operands(graph, later), sources, strict=True) if node.op == "item"]
-    return any(operands(graph, key)[0] == earlier and node_of(graph, key).attr("kind") == "previous" for key in items) or (
-        not _cell(graph, earlier).states and earlier in nx.ancestors(graph, later)
-    )
+    return any(
+        operands(graph, key)[0] == earlier and node_of(graph, key).attr("kind") == "previous" for key in items
+    ) or (not _cell(graph, earlier).states and earlier in nx.ancestors(graph, later))
 
 
 def _image(graph: nx.MultiDiGraph, earlier: str, later: str) -> dict[str, str]:
@@ -122,7 +124,10 @@ def value_name(cell: Traced, key: str, taken: Iterable[str]) -> str:
     """Return a name for a value: its label, the state it becomes, or its op and place."""
     labels = {k: label for label, k in cell.graph.graph["labels"].items()}
     nexts = {operands(cell.graph, k)[0]: f"next_{node_of(cell.graph, k).name}" for k in keys_of(cell.graph, "next")}
-    name = labels.get(key) or nexts.get(key) or f"{node_of(cell.graph, key).op}_{list(cell.graph).index(key)}"
+    node, sources = node_of(cell.graph, key), operands(cell.graph, key)
+    name = labels.get(key) or nexts.get(key) or f"{node.op}_{list(cell.graph).index(key)}"
+    if node.op == "transpose" and node_of(cell.graph, sources[0]).op == "parameter":
+        name = f"{node_of(cell.graph, sources[0]).name}.T"
     used = set(taken)
     while name in used:
         name += "_"

@@ -146,7 +146,12 @@ class _Splitter:
 
     def _outside(self, keys: frozenset[str]) -> None:
         made = rebuild(
-            self.graph, self.builder, keep=[k for k in self.graph if k in keys], sizes=self.sizes, replace=self.outside, rows=ROWS
+            self.graph,
+            self.builder,
+            keep=[k for k in self.graph if k in keys],
+            sizes=self.sizes,
+            replace=self.outside,
+            rows=ROWS,
         )
         self.outside |= made
 
@@ -155,8 +160,14 @@ class _Splitter:
         moved = self.parts.after | self.parts.finish
         wanted = {source for key in moved for source in operands(self.graph, key)}
         wanted |= {operands(self.graph, sink)[0] for (kind, _), sink in self.cell.sinks.items() if kind != "next"}
-        return [key for key in self.graph if key in wanted and key not in self.outside and key not in moved
-                and node_of(self.graph, key).op not in ("constant", "state")]
+        return [
+            key
+            for key in self.graph
+            if key in wanted
+            and key not in self.outside
+            and key not in moved
+            and node_of(self.graph, key).op not in ("constant", "state")
+        ]
 
     def _loop(self, streams: list[str]) -> tuple[Cell | None, dict[str, Symbol | float]]:
         """Return the cell that stays in the loop and the operands of its leaves."""
@@ -180,12 +191,14 @@ class _Splitter:
             values[f"state:{node_of(self.graph, key).name}"] = self.sources[f"state:{node_of(self.graph, key).name}"]
         for key in self.graph:
             if key in self.parts.once and self._used_in_loop(key, kept):
-                name = f"once_{value_name(self.cell, key, ())}"
+                name = value_name(self.cell, key, [leaf.partition(":")[2] for leaf in self.cell.leaves])
                 replace[key] = inside.leaf("parameter", node_of(self.graph, key).shape, name=name)
                 values[f"parameter:{name}"] = self.outside[key]
         copied = rebuild(self.graph, inside, keep=[*keys_of(self.graph, "next"), *streams], replace=replace)
         taken: list[str] = []
-        outputs = {operands(self.graph, sink)[0]: name for (kind, name), sink in self.cell.sinks.items() if kind == "output"}
+        outputs = {
+            operands(self.graph, sink)[0]: name for (kind, name), sink in self.cell.sinks.items() if kind == "output"
+        }
         for key in streams:
             taken.append(outputs.get(key) or value_name(self.cell, key, [*taken, *self.cell.outputs]))
             inside.sink("output", copied[key], taken[-1])
@@ -224,7 +237,12 @@ class _Splitter:
         from lstmgraph.ops.recur import make, result
 
         run = make(
-            self.builder, cell, values, self.node.attr("sizes"), self.node.attr("reverse", False), self.node.attr("name")
+            self.builder,
+            cell,
+            values,
+            self.node.attr("sizes"),
+            self.node.attr("reverse", False),
+            self.node.attr("name"),
         )
         for key, name in zip(streams, cell.outputs, strict=True):
             self.outside[key] = result(run, "output", name, ROWS)

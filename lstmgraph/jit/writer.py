@@ -1,0 +1,139 @@
+"""The text of a kernel while it is written: names that are free, pointers, constants, indented lines."""
+
+import keyword
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from lstmgraph.graph import Dim, node_of, operands
+from lstmgraph.jit.layout import Buffer, Pack
+from lstmgraph.jit.machine import Machine
+from lstmgraph.traced import Traced
+
+NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
+RESERVED = frozenset(
+    "buffers sizes t0 t1 b0 b1 slot t now stop kept step r m p q n j i k rows at T W np scalar floats integers element "
+    "index put_element load load_part store store_part splat fill zeros fma less less_equal greater greater_equal equal "
+    "not_equal select maximum minimum sqrt absolute exp log tanh sigmoid total largest keep running_total "
+    "running_total_reverse lane lanes carry entry zero one two half".split()
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A row value in memory: buffer, the row that this step begins with, features of a row, offset in it."""
+
+    buffer: str
+    base: str
+    size: str
+    offset: str = ""
+
+    def at(self, row: str, column: str = "") -> str:
+        """Return the index of a column of a row."""
+        begin = f"{self.base} + {row}" if self.base else row
+        first = begin if self.size == "1" else f"({begin}) * {self.size}" if self.base else f"{begin} * {self.size}"
+        return " + ".join(part for part in (first, self.offset, column) if part)
+
+
+@dataclass
+class Writer:
+    """Writes one kernel; what it decides is kept in plain tables."""
+
+    cell: Traced
+    target: Machine
+    loop: bool
+    reverse: bool
+    name: str
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+    buffers: list[Buffer] = field(default_factory=list)
+    pointers: dict[tuple[str, str], str] = field(default_factory=dict)
+    dims: dict[Dim, str] = field(default_factory=dict)
+    identifiers: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=lambda: set(RESERVED))
+    homes: dict[str, Address] = field(default_factory=dict)
+    stores: dict[str, list[Address]] = field(default_factory=dict)
+    numbers: dict[float, str] = field(default_factory=dict)
+    packs: list[Pack] = field(default_factory=list)
+    keeps: list[str] = field(default_factory=list)
+    bases: list[str] = field(default_factory=list)
+    scalars: dict[str, str] = field(default_factory=dict)
+    aliases: list[tuple[str, str]] = field(default_factory=list)
+    tile: int = 0
+    flops: list[tuple[Dim, Dim]] = field(default_factory=list)
+
+    # ---- names
+
+    def identifier(self, wanted: str) -> str:
+        """Return a free Python name most like the one wanted."""
+        name = re.sub(r"\W", "_", wanted) or "value"
+        if name[0].isdigit() or keyword.iskeyword(name):
+            name = f"v_{name}"
+        base, count = name, 2
+        while name in self.used:
+            name, count = f"{base}_{count}", count + 1
+        self.used.add(name)
+        return name
+
+    def dim(self, dim: Dim) -> str:
+        """Return the name of a dimension in the text."""
+        if dim == 1:
+            return "1"
+        if dim not in self.dims:
+            wanted = f"n{len(self.dims)}" if isinstance(dim, int) or not str(dim).isidentifier() else str(dim)
+            self.dims[dim] = self.identifier(wanted)
+        return self.dims[dim]
+
+    def pointer(self, role: str, name: str, size: Dim = 1, called: str | None = None) -> str:
+        """Return the pointer to a buffer; the first mention makes it an argument."""
+        if (role, name) not in self.pointers:
+            self.buffers.append(Buffer(role, name, size))
+            self.pointers[role, name] = self.identifier(called or name)
+        return self.pointers[role, name]
+
+    def number(self, value: float) -> str:
+        """Return the name of a constant register."""
+        if value not in self.numbers:
+            self.numbers[value] = NUMBERS.get(value) or self.identifier(f"number_{len(self.numbers)}")
+        return self.numbers[value]
+
+    # ---- lines
+
+    def write(self, *lines: str) -> None:
+        """Add lines at the present depth."""
+        self.lines.extend("    " * self.depth + line for line in lines)
+
+    @contextmanager
+    def inside(self, *header: str) -> Iterator[None]:
+        """Write a header and indent what follows."""
+        self.write(*header)
+        self.depth += 1
+        yield
+        self.depth -= 1
+
+
+def value_name(writer: Writer, key: str) -> str:
+    """Return the identifier of a value: its label, the state it becomes, or its op."""
+    if key not in writer.identifiers:
+        graph = writer.cell.graph
+        label = next((label for label, k in graph.graph["labels"].items() if k == key), None)
+        sinks = [node_of(graph, user) for user in graph.succ[key] if node_of(graph, user).op in ("next", "output")]
+        wanted = label or next(
+            (f"next_{node.name}" if node.op == "next" else f"{node.name}_value" for node in sinks), None
+        )
+        writer.identifiers[key] = writer.identifier(wanted or _sum_name(writer, key))
+    return writer.identifiers[key]
+
+
+def _sum_name(writer: Writer, key: str) -> str:
+    """Return a name after the layer whose product or sum a value is, else after its op."""
+    graph, node = writer.cell.graph, node_of(writer.cell.graph, key)
+    if node.op in ("matmul", "add"):
+        owners = {node_of(graph, source).name.rpartition(".") for source in operands(graph, key)}
+        for owner, _, weight in sorted(owners):
+            if owner:
+                return f"{owner}_{'sum' if weight == 'b' else 'product'}"
+        if node.op == "add" and all(node_of(graph, source).op == "matmul" for source in operands(graph, key)):
+            return _sum_name(writer, operands(graph, key)[0])
+    return f"{node.op}_value"

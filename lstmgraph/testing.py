@@ -1,0 +1,445 @@
+"""Proof for a cell of one's own: its kernels mean what its equations mean, and its gradients are derivatives."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lstmgraph import settings
+from lstmgraph.border import Arrays, symbols_of
+from lstmgraph.engine import COTANGENT, over_sequences, with_gradient
+from lstmgraph.errors import GraphError, nearest
+from lstmgraph.graph import features, operands, resize
+from lstmgraph.interpreter import evaluate, interpret
+from lstmgraph.program import Program
+from lstmgraph.program import compile as compile_program
+from lstmgraph.traced import Traced
+from lstmgraph.transform import RESET, with_reset
+
+FORMS = ("plain", "lengths", "reset")
+TOLERANCE = {"float32": 5e-5, "float64": 1e-10}
+STEP = 1e-5  # of central differences in float64: rounding and the third derivative weigh about the same
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """What a program is called with, and the cotangents of what it returns.
+
+    Parameters
+    ----------
+    params : dict
+        By parameter name.
+    x : dict
+        Inputs [T, B, n] by name; [T, B] integers for an index.
+    state : dict
+        Initial states [B, n] by name.
+    dy, dstate : dict
+        Cotangents of the outputs and of the final states, by name.
+    lengths : integers [B], optional
+        Valid steps of each row.
+    reset : booleans [T, B], optional
+        Where a row is put back to the initial state before the step.
+    """
+
+    params: Arrays
+    x: Arrays
+    state: Arrays
+    dy: Arrays
+    dstate: Arrays
+    lengths: Any = None
+    reset: Any = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keywords of a call."""
+        return {"state": self.state, "lengths": self.lengths, "reset": self.reset}
+
+
+def assert_same(
+    traced: Traced,
+    feeds: Mapping[str, Any] | None = None,
+    *,
+    input_size: int = 3,
+    hidden_size: int = 5,
+    steps: int = 4,
+    batch: int = 3,
+    dtype: str = "float64",
+    rtol: float | None = None,
+    seed: int = 0,
+    forms: Iterable[str] = FORMS,
+    compiled: bool | None = None,
+    **sizes: int,
+) -> None:
+    """Assert that a cell or network computes the same by every way there is.
+
+    The ways are the NumPy meaning of its graph and of its gradient's graph, the generated source run in NumPy with
+    bounds checks, and the generated source compiled. They must agree on outputs, final states and all gradients;
+    what stands in padding (NaN here) must reach none of them.
+
+    Parameters
+    ----------
+    traced : Cell or Network
+        What is tested.
+    feeds : mapping, optional
+        Any of the fields of `Feeds`; what is missing is random, weights and biases too.
+    input_size, hidden_size, steps, batch : int
+        I, H, T and B.
+    dtype : "float32" or "float64"
+        The element type.
+    rtol : float, optional
+        The greatest difference allowed, relative to the greatest value of an array (or to 1 if that is more); by
+        default 1e-10 in float64 and 5e-5 in float32.
+    seed : int
+        Of the random feeds.
+    forms : sequence of str
+        "plain", "lengths" (rows of different lengths) and "reset" (lengths, and states set back on the way).
+    compiled : bool, optional
+        Whether machine code is made and tested; by default as LSTMGRAPH_JIT says.
+    **sizes : int
+        Other symbols of size; 2 where not given.
+
+    Raises
+    ------
+    AssertionError
+        With a table of the results that differ.
+
+    Examples
+    --------
+    >>> import lstmgraph as lg
+    >>> @lg.cell
+    ... def elman(x, h):
+    ...     return lg.tanh_layer(h, x, name="hidden")
+    >>> lg.assert_same(elman, compiled=False)
+    """
+    rtol = TOLERANCE[dtype] if rtol is None else rtol
+    compiled = settings.jit_enabled() if compiled is None else compiled
+    bound = _sizes(traced, input_size, hidden_size, sizes)
+    ways = ["generated source in NumPy", *(["compiled source"] if compiled else [])]
+    for form in forms:
+        if form not in FORMS:
+            raise GraphError(f"form: got {form!r}, expected one of {', '.join(FORMS)}{nearest(form, FORMS)}")
+    for way in ways:
+        with _jit(way == "compiled source"):
+            program = _program(traced, bound, dtype)
+            for form in forms:
+                given = random_feeds(program, steps, batch, seed, form, feeds)
+                where = f"{traced.name}, {form}, {_spoken(bound)}, {dtype}: {way}"
+                _assert_close(where, meaning(program, given), results(program, given), rtol)
+
+
+def check_gradients(
+    traced: Traced,
+    feeds: Mapping[str, Any] | None = None,
+    *,
+    input_size: int = 3,
+    hidden_size: int = 5,
+    steps: int = 4,
+    batch: int = 3,
+    seed: int = 0,
+    tolerance: float = 1e-7,
+    second_order: bool = True,
+    compiled: bool = False,
+    **sizes: int,
+) -> dict[str, float]:
+    """Compare a cell's gradients with differences, in float64.
+
+    First order: the derivative of a random functional of the outputs and final states along a random direction of
+    each parameter, input and initial state, against central differences of the NumPy meaning. Second order:
+    ``program.hvp`` along a random direction of all parameters, against central differences of the pullback.
+
+    Parameters
+    ----------
+    traced : Cell or Network
+        What is tested. Where its equations are not differentiable (``relu`` at 0) or hide something from the
+        gradient (``stop_gradient``), differences say something else.
+    feeds : mapping, optional
+        Any of the fields of `Feeds`; what is missing is random, weights and biases too.
+    input_size, hidden_size, steps, batch : int
+        I, H, T and B.
+    seed : int
+        Of the random feeds and directions.
+    tolerance : float
+        The greatest error allowed, relative to the derivative (or to 1 if that is more).
+    second_order : bool
+        Whether the second order is tested too.
+    compiled : bool
+        Whether the gradients are those of machine code; else of the generated source run in NumPy, which is
+        quicker at small sizes than compiling.
+    **sizes : int
+        Other symbols of size; 2 where not given.
+
+    Returns
+    -------
+    dict
+        The error of each ``parameter:name``, ``input:name`` and ``state:name``; those of the second order have
+        ``second`` before the name.
+
+    Raises
+    ------
+    AssertionError
+        With a table of the errors above the tolerance.
+
+    Examples
+    --------
+    >>> import lstmgraph as lg
+    >>> @lg.cell
+    ... def leak(x, h):
+    ...     return lg.sigmoid(lg.parameter("rate")) * h + lg.linear(x, name="input")
+    >>> sorted(lg.check_gradients(leak, second_order=False))
+    ['input:x', 'parameter:input.W_x', 'parameter:input.b', 'parameter:rate', 'state:h']
+    """
+    bound = _sizes(traced, input_size, hidden_size, sizes)
+    with _jit(compiled):
+        program = _program(traced, bound, "float64")
+        given = random_feeds(program, steps, batch, seed, "plain", feeds)
+        errors = _first_order_errors(program, given, seed)
+        if second_order and given.params:
+            errors |= _second_order_errors(program, given, seed)
+    wrong = {leaf: error for leaf, error in errors.items() if not error <= tolerance}
+    if wrong:
+        table = "\n".join(f"  {leaf:40s} {error:.1e}" for leaf, error in wrong.items())
+        raise AssertionError(f"{traced.name}: gradients differ from differences by more than {tolerance:.0e}:\n{table}")
+    return errors
+
+
+# ---- what is fed
+
+
+def random_feeds(
+    program: Program, steps: int, batch: int, seed: int, form: str = "plain", given: Mapping[str, Any] | None = None
+) -> Feeds:
+    """Return feeds that are random where not given; NaN stands in the padding of random sequences."""
+    traced, sizes, dtype = program.traced, program.sizes, program.dtype
+    rng = np.random.default_rng(seed)
+    given = dict(given or {})
+    if "x" in given and not isinstance(given["x"], Mapping):
+        given["x"] = {traced.inputs[0]: given["x"]}
+    if "x" in given:
+        steps, batch = np.shape(given["x"][traced.inputs[0]])[:2]
+
+    def shape(dims: Any) -> tuple[int, ...]:
+        return tuple(int(resize(dim, {**sizes, "T": steps, "B": batch})) for dim in dims)
+
+    def array(dims: Any) -> Any:
+        return rng.standard_normal(shape(dims)).astype(dtype)
+
+    lengths = np.sort(rng.integers(0, steps + 1, batch))[::-1].copy() if form != "plain" else None
+    if lengths is not None and batch > 1:
+        lengths[:2] = (0, steps)  # not sorted, one empty row, one full row
+    outputs = program._engine.sequence.outputs
+    shapes = {name: program._engine.sequence.result_shape("output", name) for name in outputs}
+    made: dict[str, Any] = {
+        "params": {name: random_parameter(rng, shape(node.shape), dtype) for name, node in traced.parameters.items()},
+        "x": {name: _random_input(program, rng, name, steps, batch) for name in traced.inputs},
+        "state": {name: array(("B", *features(traced.leaves[f"state:{name}"].shape))) for name in traced.states},
+        "dy": {name: array(shapes[name]) for name in outputs},
+        "dstate": {name: array(("B", *features(traced.leaves[f"state:{name}"].shape))) for name in traced.states},
+        "lengths": lengths,
+        "reset": rng.random((steps, batch)) < 0.4 if form == "reset" else None,
+    }
+    if lengths is not None:
+        sequences = [*made["x"].values(), *(made["dy"][name] for name in outputs if shapes[name][:1] == ("T",))]
+        for sequence in sequences:
+            if sequence.dtype.kind == "f":
+                sequence[np.arange(steps)[:, None] >= lengths] = np.nan
+    unknown = sorted(set(given) - set(made))
+    if unknown:
+        raise GraphError(
+            f"feeds: got {', '.join(unknown)}, expected any of {', '.join(made)}{nearest(unknown[0], list(made))}"
+        )
+    return Feeds(**{**made, **given})
+
+
+def random_parameter(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return uniform random numbers, none of them near 0 in a vector: constant or zero weights hide mistakes."""
+    if len(shape) == 2:
+        return (rng.uniform(-1.5, 1.5, shape) / np.sqrt(shape[0])).astype(dtype)
+    return (rng.uniform(0.1, 1.0, shape) * rng.choice([-1.0, 1.0], shape)).astype(dtype)
+
+
+def _random_input(program: Program, rng: np.random.Generator, name: str, steps: int, batch: int) -> Any:
+    node = program.traced.leaves[f"input:{name}"]
+    if node.attr("integer"):
+        return rng.integers(0, program._tables[name], (steps, batch))
+    size = tuple(int(resize(dim, program.sizes)) for dim in features(node.shape))
+    return rng.standard_normal((steps, batch, *size)).astype(program.dtype)
+
+
+def _sizes(traced: Traced, input_size: int, hidden_size: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    known = {"I": input_size, "H": hidden_size}
+    bound = {symbol: sizes.get(symbol, known.get(symbol, 2)) for symbol in symbols_of(traced)}
+    return bound | dict(sizes)  # a size of no symbol is an error that lg.compile words
+
+
+def _spoken(bound: Mapping[str, int]) -> str:
+    return ", ".join(f"{symbol} = {size}" for symbol, size in bound.items())
+
+
+def _program(traced: Traced, bound: Mapping[str, int], dtype: str) -> Program:
+    words = {"I": "input_size", "H": "hidden_size"}
+    named: dict[str, Any] = {words.get(symbol, symbol): size for symbol, size in bound.items()}
+    return compile_program(traced, dtype=dtype, **named)
+
+
+@contextmanager
+def _jit(compiled: bool) -> Iterator[None]:
+    """Let programs compile their source, or run it in NumPy."""
+    before = os.environ.get("LSTMGRAPH_JIT")
+    os.environ["LSTMGRAPH_JIT"] = "1" if compiled else "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LSTMGRAPH_JIT"]
+        else:
+            os.environ["LSTMGRAPH_JIT"] = before
+
+
+# ---- what comes out
+
+
+def results(program: Program, feeds: Feeds) -> Arrays:
+    """Return outputs, final states and gradients of a program by ``kind:name``."""
+    plain, _ = program(feeds.params, feeds.x, **feeds.keywords)
+    y, state, pullback = program.vjp(feeds.params, feeds.x, **feeds.keywords)
+    named, first = _by_name(program, y), _by_name(program, plain)
+    for name, value in named.items():
+        if not np.array_equal(value, first[name], equal_nan=True):
+            raise AssertionError(f"{program.traced.name}: vjp returns another output {name!r} than the call")
+    found = {f"output:{name}": np.array(value) for name, value in named.items()}
+    found |= {f"final:{name}": value for name, value in state.items()}
+    gradients = pullback(feeds.dy, feeds.dstate)
+    return found | {f"d {leaf}": value for leaf, value in _leaves_of(program, gradients).items()}
+
+
+def _by_name(program: Program, y: Any) -> Arrays:
+    return dict(y) if isinstance(y, Mapping) else {program._engine.sequence.outputs[0]: y}
+
+
+def _leaves_of(program: Program, gradients: Any) -> Arrays:
+    """Return gradients by leaf."""
+    x = gradients.x if isinstance(gradients.x, Mapping) else {program.traced.inputs[0]: gradients.x}
+    found = {f"parameter:{name}": value for name, value in gradients.params.items()}
+    found |= {f"input:{name}": value for name, value in x.items() if value is not None}
+    return found | {f"state:{name}": value for name, value in gradients.state.items()}
+
+
+def meaning(program: Program, feeds: Feeds) -> Arrays:
+    """Return what `results` must return, by the NumPy meaning of the graph and of its gradient's graph."""
+    y, state = interpret(program.traced, feeds.params, feeds.x, **feeds.keywords)
+    named = dict(y) if isinstance(y, Mapping) else {program.traced.outputs[0]: y} if program.traced.outputs else {}
+    found = {f"output:{name}": value for name, value in named.items()}
+    found |= {f"final:{name}": value for name, value in state.items()}
+    batch = next(iter(feeds.x.values())).shape[1]
+    if feeds.lengths is None:
+        return found | _gradient_meaning(program, feeds, slice(0, batch), None)
+    rows = [_gradient_meaning(program, feeds, slice(b, b + 1), int(n)) for b, n in enumerate(feeds.lengths)]
+    gradients: Arrays = {}
+    for leaf in _gradient_meaning(program, feeds, slice(0, 0), 0):
+        if leaf.startswith("d parameter:"):
+            gradients[leaf] = np.sum([row[leaf] for row in rows], axis=0)
+        else:
+            axis = 1 if leaf.startswith("d input:") else 0
+            gradients[leaf] = np.concatenate([row[leaf] for row in rows], axis=axis)
+    return found | gradients
+
+
+def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int | None) -> Arrays:
+    """Return the cotangents of some rows alone, each as long as it is; zeros in padding."""
+    traced = program.traced if feeds.reset is None else with_reset(program.traced)
+    graph = with_gradient(over_sequences(traced))
+    cut: dict[str, Any] = {f"input:{name}": value[:length, rows] for name, value in feeds.x.items()}
+    steps, batch = next(iter(cut.values())).shape[:2]
+    if feeds.reset is not None:
+        cut[f"input:{RESET}"] = feeds.reset[:length, rows, None].astype(program.dtype)
+    cut |= {f"state:{name}": value[rows] for name, value in feeds.state.items()}
+    cut |= {f"parameter:{name}": value for name, value in feeds.params.items()}
+    for name, value in feeds.dy.items():
+        leaf = f"{COTANGENT}output:{name}"
+        sequence = f"input:{leaf}" in graph.leaves
+        cut[f"input:{leaf}" if sequence else f"parameter:{leaf}"] = value[:length, rows] if sequence else value
+    cut |= {f"input:{COTANGENT}next:{name}": value[rows] for name, value in feeds.dstate.items()}
+    with np.errstate(all="ignore"):
+        values = evaluate(graph.graph, cut, {**program.sizes, "T": steps, "B": batch}, program.dtype)
+    found: Arrays = {}
+    for leaf, node in traced.leaves.items():
+        if leaf == f"input:{RESET}" or node.attr("integer"):
+            continue
+        sink = graph.sinks.get(("output", COTANGENT + leaf))
+        value = np.zeros_like(cut[leaf]) if sink is None else values[operands(graph.graph, sink)[0]]
+        if leaf.startswith("input:"):
+            value = np.concatenate([value, np.zeros((len(feeds.x[node.name]) - steps, *value.shape[1:]), value.dtype)])
+        found[f"d {leaf}"] = np.broadcast_to(value, np.shape(value))
+    return found
+
+
+def _assert_close(where: str, expected: Arrays, got: Arrays, rtol: float) -> None:
+    lines = [f"  {name:40s} {what}" for name in expected if (what := _difference(expected[name], got.get(name), rtol))]
+    if lines:
+        raise AssertionError(f"{where} differs from the NumPy meaning:\n" + "\n".join(lines))
+
+
+def _difference(expected: Any, got: Any, rtol: float) -> str:
+    """Return what is wrong with an array, or an empty string."""
+    if got is None or np.shape(got) != np.shape(expected):
+        return f"got shape {np.shape(got)}, expected {np.shape(expected)}"
+    if got.dtype != expected.dtype:
+        return f"got {got.dtype}, expected {expected.dtype}"
+    finite = np.isfinite(expected)
+    if not np.array_equal(expected[~finite], got[~finite], equal_nan=True) or not np.isfinite(got[finite]).all():
+        return f"got {int((~np.isfinite(got)).sum())} NaN or infinite values, expected {int((~finite).sum())} in other places"
+    scale = max(1.0, float(np.max(np.abs(expected[finite]), initial=0.0)))
+    error = float(np.max(np.abs(expected[finite] - got[finite]), initial=0.0)) / scale
+    return f"differs by {error:.1e}, expected at most {rtol:.0e}" if error > rtol else ""
+
+
+# ---- differences
+
+
+def _moved(feeds: Feeds, leaf: str, direction: Any, step: float) -> Feeds:
+    kind, _, name = leaf.partition(":")
+    place = {"parameter": "params", "input": "x", "state": "state"}[kind]
+    values = dict(getattr(feeds, place))
+    values[name] = values[name] + step * direction
+    return replace(feeds, **{place: values})
+
+
+def _functional(program: Program, feeds: Feeds) -> float:
+    """Return the sum of outputs and final states times their cotangents, by the NumPy meaning."""
+    y, state = interpret(program.traced, feeds.params, feeds.x, **feeds.keywords)
+    found = sum(float(np.sum(value * feeds.dy[name])) for name, value in _by_name(program, y).items())
+    return found + sum(float(np.sum(value * feeds.dstate[name])) for name, value in state.items())
+
+
+def _first_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str, float]:
+    _, _, pullback = program.vjp(feeds.params, feeds.x, **feeds.keywords)
+    errors = {}
+    rng = np.random.default_rng([seed, 1])
+    for leaf, gradient in _leaves_of(program, pullback(feeds.dy, feeds.dstate)).items():
+        direction = rng.standard_normal(np.shape(gradient))
+        ahead, behind = (_functional(program, _moved(feeds, leaf, direction, step)) for step in (STEP, -STEP))
+        errors[leaf] = _error((ahead - behind) / (2 * STEP), np.sum(direction * gradient))
+    return errors
+
+
+def _second_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng([seed, 2])
+    direction = {name: rng.standard_normal(np.shape(value)) for name, value in feeds.params.items()}
+    both = []
+    for step in (STEP, -STEP):
+        moved = {name: value + step * direction[name] for name, value in feeds.params.items()}
+        _, _, pullback = program.vjp(moved, feeds.x, **feeds.keywords)
+        both.append(_leaves_of(program, pullback(feeds.dy, feeds.dstate)))
+    exact = program.hvp(feeds.params, feeds.x, direction, feeds.dy, feeds.dstate, **feeds.keywords)
+    return {
+        f"second {leaf}": _error((both[0][leaf] - both[1][leaf]) / (2 * STEP), value)
+        for leaf, value in _leaves_of(program, exact).items()
+    }
+
+
+def _error(differences: Any, exact: Any) -> float:
+    scale = max(1.0, float(np.max(np.abs(exact), initial=0.0)))
+    return float(np.max(np.abs(differences - exact), initial=0.0)) / scale
