@@ -79,14 +79,14 @@ def _product_calls(
         pack = _pack(writer, group, term, panel)
         address = writer.homes[source]
         K = writer.dim(node_of(writer.cell.graph, matrix).shape[0])
-        a = f"{address.buffer}, {address.at('r')}, {address.size}, 1"
+        a = f"{address.buffer}, {address.at('r')}, {address.size}, unit"
         for first in range(0, total, writer.target.vectors):
             across = min(writer.target.vectors, total - first)
             # j is a multiple of panel * W, and a panel of K rows is total * K registers
             packed = "j" if panel == 1 else f"j // {panel}"
             packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
             c = f"{pointer}, {begin}{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
-            calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {min(term, 1)})")
+            calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {'onward' if term else 'afresh'})")
     return calls
 
 

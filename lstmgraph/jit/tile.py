@@ -117,10 +117,11 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
     N = sizes[1]
     begin = slot * sizes[2]
     products = sizes[4]
-    panel = VECTORS * W
+    panel = np.int64(VECTORS * W)
+    unit = np.int64(1)
     for j in range(b0, b1):
         columns = min(panel, N - j * panel)
-        r = 0
+        r = np.int64(0)
         while r < R:
             rows = min(BLOCK, R - r)
             for v in range(VECTORS):
@@ -166,7 +167,7 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
                 i = 0
                 while i < K:
                     height = tile_rows(K - i)
-                    PRODUCT(height, a, r * K + i, 1, K, work, begin, work, total + i * panel, panel, rows, r)
+                    PRODUCT(height, a, r * K + i, unit, K, work, begin, work, total + i * panel, panel, rows, r)
                     i += height
                 total += K * panel
             r += rows
