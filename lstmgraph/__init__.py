@@ -49,4 +49,62 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from lstmgraph import cells as cells
     from lstmgraph.autodiff import gradient as gradient
+    from lstmgraph.errors import CheckpointError as CheckpointError
+    from lstmgraph.errors import CompileError as CompileError
+    from lstmgraph.errors import DataError as DataError
+    from lstmgraph.errors import DrawingError as DrawingError
+    from lstmgraph.errors import DTypeError as DTypeError
+    from lstmgraph.errors import GraphError as GraphError
+    from lstmgraph.errors import LstmGraphError as LstmGraphError
+    from lstmgraph.errors import ParameterError as ParameterError
+    from lstmgraph.errors import ShapeError as ShapeError
+    from lstmgraph.interpreter import interpret as interpret
+    from lstmgraph.layers import cumax as cumax
+    from lstmgraph.layers import embedding as embedding
+    from lstmgraph.layers import gate as gate
+    from lstmgraph.layers import layer_norm as layer_norm
+    from lstmgraph.layers import linear as linear
+    from lstmgraph.layers import mean as mean
+    from lstmgraph.layers import one_hot as one_hot
+    from lstmgraph.layers import parameter as parameter
+    from lstmgraph.layers import recur as recur
+    from lstmgraph.layers import sigmoid_layer as sigmoid_layer
+    from lstmgraph.layers import softmax as softmax
+    from lstmgraph.layers import softplus as softplus
+    from lstmgraph.layers import tanh_layer as tanh_layer
+    from lstmgraph.ops.contract import Op
+    from lstmgraph.program import Gradients as Gradients
+    from lstmgraph.program import Program as Program
+    from lstmgraph.program import compile as compile
+    from lstmgraph.testing import assert_same as assert_same
+    from lstmgraph.testing import check_gradients as check_gradients
+    from lstmgraph.trace import cell as cell
+    from lstmgraph.trace import network as network
+    from lstmgraph.traced import Cell as Cell
+    from lstmgraph.traced import Network as Network
+    from lstmgraph.train import SGD as SGD
+    from lstmgraph.train import Adam as Adam
+    from lstmgraph.train import AdamW as AdamW
+    from lstmgraph.train import Model as Model
+    from lstmgraph.train import load as load
+    from lstmgraph.visual import Figure as Figure
+    from lstmgraph.visual import draw as draw
+
+    exp: Op
+    log: Op
+    sqrt: Op
+    sigmoid: Op
+    tanh: Op
+    relu: Op
+    maximum: Op
+    minimum: Op
+    select: Op
+    equal: Op
+    concat: Op
+    row_sum: Op
+    row_max: Op
+    stop_gradient: Op
+    cumulative_sum: Op
+    abs: Op

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
-from lstmgraph.graph import Dim, Node, features, resize
+from lstmgraph.graph import Dim, Node, features, keys_of, node_of, operands, resize
 from lstmgraph.traced import Traced
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -17,6 +17,20 @@ def input_shape(node: Node, sizes: Mapping[Dim, Dim]) -> str:
     """Return the shape of an input for a message, as ``[T, B, 3]``."""
     dims = [str(resize(dim, sizes)) for dim in features(node.shape)]
     return "[" + ", ".join(["T", "B", *dims]) + "]"
+
+
+def as_array(where: str, value: Any, expected: str) -> Any:
+    """Return a value as an array.
+
+    Raises
+    ------
+    ShapeError
+        For ragged lists and what else makes no array.
+    """
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"{where}: got a ragged or unreadable {type(value).__name__}, expected {expected}") from error
 
 
 def as_inputs(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> tuple[Arrays, int, int]:
@@ -46,16 +60,17 @@ def as_inputs(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> t
     for name in others:
         if arrays[name].shape[:2] != (T, B):
             raise ShapeError(
-                f"{traced.name}: got input {name} with T, B = {arrays[name].shape[:2]}, expected {(T, B)} as {first} has"
+                f"{traced.name}: got input {name} with T, B = {arrays[name].shape[:2]}, expected {(T, B)} as "
+                f"{first} has"
             )
     return arrays, T, B
 
 
 def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, dtype: Any) -> Any:
     node = traced.leaves[f"input:{name}"]
-    array = np.asarray(value)
     where = f"{traced.name}: input {name}"
     expected = input_shape(node, sizes)
+    array = as_array(where, value, f"an array {expected}")
     if array.ndim != 2 + len(features(node.shape)):
         raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}; sequences are time-major")
     for got, want in zip(array.shape[2:], features(node.shape), strict=True):
@@ -70,6 +85,27 @@ def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, d
     return np.ascontiguousarray(array, dtype=dtype)
 
 
+def table_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
+    """Return, for each index input, the number of entries of the smallest table that it reads, in cells too."""
+    limits: dict[str, int] = {}
+
+    def limit(name: str, entries: int) -> None:
+        limits[name] = min(limits.get(name, entries), entries)
+
+    graph = traced.graph
+    for key in keys_of(graph, "gather", "one_hot", "recur"):
+        node, sources = node_of(graph, key), [node_of(graph, source) for source in operands(graph, key)]
+        if node.op == "recur":
+            inside = {symbol: resize(dim, sizes) for symbol, dim in node.attr("sizes")}
+            found = table_limits(node.attr("cell"), inside)
+            for leaf, source in zip(node.attr("cell").leaves, sources, strict=True):
+                if leaf.startswith("input:") and leaf[6:] in found:
+                    limit(source.name, found[leaf[6:]])
+        else:
+            limit(sources[-1].name, int(resize(node.attr("size") or sources[0].shape[0], sizes)))
+    return limits
+
+
 def check_index_range(traced: Traced, arrays: Mapping[str, Any], limits: Mapping[str, int]) -> None:
     """Raise if an index input holds an entry that its table does not have."""
     for name, limit in limits.items():
@@ -81,18 +117,15 @@ def check_index_range(traced: Traced, arrays: Mapping[str, Any], limits: Mapping
 
 def as_state(traced: Traced, sizes: Mapping[Dim, Dim], state: Any, B: int, dtype: Any) -> Arrays:
     """Return every state [B, n]; those not given are zeros."""
-    given = {} if state is None else state
-    if not isinstance(given, Mapping):
-        raise ShapeError(
-            f"{traced.name}: got state of type {type(given).__name__}, expected a dictionary with {', '.join(traced.states)}"
-        )
-    return as_named_rows(traced, sizes, given, B, dtype, "state")
+    return as_named_rows(traced, sizes, state, B, dtype, "state")
 
 
-def as_named_rows(
-    traced: Traced, sizes: Mapping[Dim, Dim], given: Mapping[str, Any], B: int, dtype: Any, what: str
-) -> Arrays:
+def as_named_rows(traced: Traced, sizes: Mapping[Dim, Dim], given: Any, B: int, dtype: Any, what: str) -> Arrays:
     """Return [B, n] arrays by state name, zeros where none is given."""
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        names = ", ".join(traced.states)
+        raise ShapeError(f"{traced.name}: {what}: got {type(given).__name__}, expected a dictionary with {names}")
     for name in given:
         if name not in traced.states:
             raise ShapeError(
@@ -105,7 +138,7 @@ def as_named_rows(
         if given.get(name) is None:
             arrays[name] = np.zeros(shape, dtype)
             continue
-        array = np.asarray(given[name])
+        array = as_array(f"{traced.name}: {what} {name}", given[name], f"numbers of shape {list(shape)}")
         if array.shape != shape or array.dtype.kind not in "fiub":
             raise ShapeError(
                 f"{traced.name}: {what} {name}: got {array.dtype} of shape {list(array.shape)}, expected numbers of "
@@ -125,7 +158,8 @@ def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any)
     for name in params:
         if name not in known:
             raise ParameterError(
-                f"{traced.name}: unknown parameter {name!r}, expected those of program.init{nearest(str(name), list(known))}"
+                f"{traced.name}: unknown parameter {name!r}, expected those of program.init"
+                + nearest(str(name), list(known))
             )
     missing = [name for name in known if name not in params]
     if missing:
@@ -134,16 +168,17 @@ def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any)
         )
     arrays: Arrays = {}
     for name, node in known.items():
-        array = np.asarray(params[name])
         shape = tuple(int(resize(dim, sizes)) for dim in node.shape)
+        array = as_array(f"{traced.name}: parameter {name}", params[name], f"an array of shape {list(shape)}")
         if array.shape != shape:
             raise ShapeError(
-                f"{traced.name}: parameter {name}: got shape {list(array.shape)}, expected {list(shape)} = {list(node.shape)}"
+                f"{traced.name}: parameter {name}: got shape {list(array.shape)}, expected {list(shape)} = "
+                f"{list(node.shape)}"
             )
         if array.dtype != dtype:
             raise DTypeError(
-                f"{traced.name}: parameter {name}: got {array.dtype}, expected {np.dtype(dtype)}; cast it with .astype, "
-                "or compile with its dtype"
+                f"{traced.name}: parameter {name}: got {array.dtype}, expected {np.dtype(dtype)}; cast it with "
+                ".astype, or compile with its dtype"
             )
         arrays[name] = array
     return arrays
@@ -153,7 +188,7 @@ def as_lengths(lengths: Any, T: int, B: int) -> Any:
     """Return valid steps [B] as integers, or None."""
     if lengths is None:
         return None
-    array = np.asarray(lengths)
+    array = as_array("lengths", lengths, f"{B} integers")
     if array.shape != (B,) or (array.dtype.kind not in "iu" and array.size):
         raise ShapeError(f"lengths: got {array.dtype} of shape {list(array.shape)}, expected {B} integers")
     if array.size and (array.min() < 0 or array.max() > T):
@@ -166,7 +201,7 @@ def as_reset(reset: Any, T: int, B: int) -> Any:
     """Return reset flags [T, B] as booleans, or None."""
     if reset is None:
         return None
-    array = np.asarray(reset)
+    array = as_array("reset", reset, f"booleans [T, B] = {[T, B]}")
     if array.shape != (T, B) or array.dtype.kind not in "biu":
         raise ShapeError(f"reset: got {array.dtype} of shape {list(array.shape)}, expected booleans [T, B] = {[T, B]}")
     return array.astype(bool)
@@ -174,7 +209,7 @@ def as_reset(reset: Any, T: int, B: int) -> Any:
 
 def as_cotangent(where: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Return a cotangent as an array of the program's dtype; its shape must be that of the result."""
-    array = np.asarray(value)
+    array = as_array(where, value, f"numbers of shape {list(shape)}")
     if array.shape != shape or array.dtype.kind not in "fiub":
         raise ShapeError(
             f"{where}: got {array.dtype} of shape {list(array.shape)}, expected numbers of shape {list(shape)}"

@@ -1,6 +1,6 @@
 """The engine behind a program: graphs of the forward pass, its gradient and second order, their plans, and runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -132,7 +132,13 @@ class Binding:
     packs: dict[tuple[str, int], Any]
 
 
-RUNNERS = {"once": Once, "fill": Fill, "rows": RunRows, "recur": RunRecur, "reduce": RunReduce}
+RUNNERS: dict[str, Callable[..., Any]] = {
+    "once": Once,
+    "fill": Fill,
+    "rows": RunRows,
+    "recur": RunRecur,
+    "reduce": RunReduce,
+}
 Request = tuple[tuple[tuple[str, str], ...], tuple[int, ...]]
 
 

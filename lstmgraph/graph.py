@@ -9,21 +9,18 @@ of a cell) or ``"T", "B"`` (a sequence); what has neither is invariant: a parame
 """
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
 from lstmgraph.errors import GraphError
+from lstmgraph.lines import say_line, user_line
 
 Dim = int | str
 Shape = tuple[Dim, ...]
 Attrs = tuple[tuple[str, Any], ...]
-Line = tuple[str, int]
 
 LEAD = ("T", "B")
 LEAVES = ("input", "state", "parameter", "constant")
@@ -135,27 +132,6 @@ def digest(graph: nx.MultiDiGraph) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
-
-
-@cache
-def _own_folders() -> tuple[str, ...]:
-    here = Path(__file__).resolve().parent
-    import lstmgraph.ops as ops
-
-    return (str(here), str(Path(ops.__file__).resolve().parent))
-
-
-def user_line() -> Line:
-    """Return file and line of the nearest caller outside lstmgraph."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_own_folders()):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def say_line(line: Line | None) -> str:
-    """Return `` (file.py, line 3)`` for an error message, or an empty string."""
-    return f" ({Path(line[0]).name}, line {line[1]})" if line else ""
 
 
 @dataclass(slots=True)

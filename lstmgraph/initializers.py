@@ -1,6 +1,6 @@
 """How parameters start: data on the parameter, turned into arrays when a program is initialised."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,10 @@ def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 def _identity(rng: np.random.Generator, shape: tuple[int, ...], scale: float = 1.0) -> Any:
-    return np.eye(*shape) * scale
+    return np.eye(shape[0], shape[-1]) * scale
 
 
-INITIALIZERS = {
+INITIALIZERS: dict[str, Callable[..., Any]] = {
     "zeros": _zeros,
     "constant": _constant,
     "normal": _normal,

@@ -13,13 +13,16 @@ from lstmgraph.border import (
     as_params,
     as_reset,
     as_state,
+    check_index_range,
     float_dtype,
     in_returned_form,
     infer_sizes,
+    table_limits,
 )
+from lstmgraph.errors import GraphError
 from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
 from lstmgraph.plugins import op
-from lstmgraph.traced import Traced
+from lstmgraph.traced import Cell, Traced
 from lstmgraph.transform import with_reset
 
 
@@ -145,9 +148,12 @@ def interpret(
     >>> lg.interpret(total, {}, np.ones((3, 1, 2)))[0][:, 0, 0]
     array([1., 2., 3.])
     """
+    if not isinstance(traced, Traced):
+        raise GraphError(f"lg.interpret: got {type(traced).__name__}, expected a cell or a network made by a decorator")
     dtype = float_dtype(params, x)
     sizes = infer_sizes(traced, params, x, state)
     inputs, T, B = as_inputs(traced, sizes, x, dtype)
+    check_index_range(traced, inputs, table_limits(traced, sizes))
     values = as_params(traced, sizes, params, dtype)
     states = as_state(traced, sizes, state, B, dtype)
     valid = as_lengths(lengths, T, B)
@@ -183,8 +189,6 @@ def _run(
         **{f"state:{k}": v for k, v in states.items()},
         **{f"parameter:{k}": v for k, v in params.items()},
     }
-    from lstmgraph.traced import Cell
-
     with np.errstate(all="ignore"):
         if isinstance(traced, Cell):
             results = run_cell(traced, [leaves[leaf] for leaf in traced.leaves], sizes)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import Builder, Dim, Symbol, features, lead, named, node_of, say_line, user_line
+from lstmgraph.graph import Builder, Dim, Symbol, features, lead, named, node_of
 from lstmgraph.initializers import Initializer, as_initializer
+from lstmgraph.lines import say_line, user_line
 from lstmgraph.trace import active, as_index
 from lstmgraph.traced import Cell, claim
 
@@ -41,8 +42,8 @@ def parameter(name: str, shape: tuple[Dim, ...] = ("H",), init: Initializer | No
         node = node_of(builder.graph, known[name])
         if node.shape != tuple(shape) or (init is not None and node.attr("init") != start):
             raise GraphError(
-                f"parameter {name!r}{say_line(user_line())}: got shape {tuple(shape)}, expected {node.shape} as declared "
-                "before; give it another name, or the same shape to tie it"
+                f"parameter {name!r}{say_line(user_line())}: got shape {tuple(shape)}, expected {node.shape} as "
+                "declared before; give it another name, or the same shape to tie it"
             )
         return builder.symbol(known[name])
     if len(shape) > 2 or any(dim in ("T", "B") for dim in shape):

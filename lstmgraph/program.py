@@ -1,57 +1,24 @@
 """compile(): the callable that a user holds."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from lstmgraph import settings
-from lstmgraph.border import (
-    FLOATS,
-    Arrays,
-    as_cotangent,
-    as_inputs,
-    as_lengths,
-    as_named_rows,
-    as_params,
-    as_reset,
-    as_state,
-    bind_sizes,
-    check_index_range,
-    in_returned_form,
-)
+from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, table_limits
+from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels
 from lstmgraph.engine import COTANGENT, DIRECTION, Binding, Engine, Line
-from lstmgraph.errors import CompileError, GraphError, ShapeError, nearest
-from lstmgraph.graph import Dim, keys_of, node_of, operands, resize
+from lstmgraph.errors import CompileError, ShapeError
+from lstmgraph.graph import Dim, features, resize
 from lstmgraph.initializers import initialize
 from lstmgraph.jit.executor import Context, Executor
-from lstmgraph.jit.machine import Machine, machine
-from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.machine import host
 from lstmgraph.traced import Traced
-from lstmgraph.transform import RESET, with_reset
+from lstmgraph.transform import with_reset
 
-WRT = ("params", "x", "state")
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """Cotangents of what a program was called with.
-
-    Attributes
-    ----------
-    params : dict
-        By parameter name, in the parameters' shapes.
-    x : array or dict
-        [T, B, I]; a dictionary by name if the program has several inputs of numbers; zero in padding.
-    state : dict
-        Of the initial states, [B, H].
-    """
-
-    params: Arrays
-    x: Any
-    state: Arrays
+__all__ = ["Bound", "Gradients", "Program", "compile"]
 
 
 def compile(
@@ -98,21 +65,23 @@ def compile(
     """
     if not isinstance(traced, Traced):
         raise CompileError(
-            f"lg.compile: got {type(traced).__name__}, expected a cell or a network; decorate the function with @lg.cell"
+            f"lg.compile: got {type(traced).__name__}, expected a cell or a network; decorate the function "
+            "with @lg.cell"
         )
-    if str(dtype) not in FLOATS and np.dtype(dtype).name not in FLOATS:
-        raise CompileError(f"lg.compile: got dtype {dtype!r}, expected float32 or float64")
+    name = _dtype_name(dtype)
     named = {"I": input_size, "H": hidden_size, **sizes}
     bound = bind_sizes(traced, {name: size for name, size in named.items() if size is not None})
-    return Program(traced, bound, np.dtype(dtype).name, settings.thread_count(threads))
+    return Program(traced, bound, name, settings.thread_count(threads))
 
 
-def _target(dtype: str) -> Machine:
-    if settings.jit_enabled():
-        from lstmgraph.jit.simd import host_width
-
-        return machine(dtype, host_width(dtype))
-    return machine(dtype, 4)
+def _dtype_name(dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name if dtype is not None else "None"
+    except TypeError:
+        name = str(dtype)
+    if name not in FLOATS:
+        raise CompileError(f"lg.compile: got dtype {dtype!r}, expected float32 or float64")
+    return name
 
 
 class Program:
@@ -123,22 +92,27 @@ class Program:
         self.sizes = sizes
         self.dtype = np.dtype(dtype)
         self.threads = threads
-        self._executor = Executor(_target(dtype), threads)
-        self._engine = Engine(traced, self._executor, sizes)
-        self._tables = _table_limits(self._engine.sequence, sizes)
+        self.executor = Executor(host(dtype), threads)
+        self.engine = Engine(traced, self.executor, sizes)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
         return f"<program {self.traced.name} {sizes} {self.dtype}>"
 
     @cached_property
-    def _reset_engine(self) -> Engine:
-        return Engine(with_reset(self.traced), self._executor, self.sizes)
+    def index_limits(self) -> dict[str, int]:
+        """Entries of the tables that index inputs read."""
+        return table_limits(self.engine.sequence, self.sizes)
+
+    @cached_property
+    def reset_engine(self) -> Engine:
+        """The engine of the same graph with an input that sets states back."""
+        return Engine(with_reset(self.traced), self.executor, self.sizes)
 
     @property
     def plan(self) -> Any:
         """What the scheduler decided; print it."""
-        return self._engine.main.plan
+        return self.engine.main.plan
 
     @property
     def source(self) -> str:
@@ -235,7 +209,7 @@ class Program:
         dy, dstate
             As in the pullback.
         """
-        call = _Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
+        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
         along = as_params(self.traced, self.sizes, direction, self.dtype)
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
@@ -253,8 +227,8 @@ class Program:
         reset: Any = None,
     ) -> Arrays:
         """Return the results of layers by name, each [T, B, n]: the activity of gates over time."""
-        call = _Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
-        wanted = _find_labels(call.engine.sequence, list(names))
+        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
+        wanted = find_labels(call.engine.sequence, list(names))
         line = call.engine.records(wanted)
         context = line.context(line.bind(call.params), call.rows, call.feeds())
         sinks = [("output", COTANGENT + name) for name in wanted]
@@ -284,7 +258,7 @@ class Program:
         -------
         y, state, gradients
         """
-        call = _Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
+        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
         line = call.engine.whole
         context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))
         sinks = call.plain_sinks() + call.gradient_sinks(line, set(wrt))
@@ -309,7 +283,7 @@ class Bound:
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
         """Run over sequences: as `Program.__call__` without the parameters."""
-        call = _Call(self.program, self.params, x, state, lengths, reset)
+        call = Call(self.program, self.params, x, state, lengths, reset)
         line = call.engine.main
         context = line.context(self.binding(line), call.rows, call.feeds())
         line.run(context, line.choose(call.plain_sinks(), (0,)))
@@ -317,22 +291,25 @@ class Bound:
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step: x [B, I] -> y [B, H] and the next states."""
-        traced = self.program.traced
-        if isinstance(x, Mapping):
-            x = {name: np.asarray(value)[None] for name, value in x.items()}
-        else:
-            x = np.asarray(x)[None]
-        y, state = self(x, state=state)
-        if len(traced.outputs) == 1 and not isinstance(y, dict):
-            return y[0], state
-        return {name: value[0] for name, value in y.items()}, state
+        traced, sizes = self.program.traced, self.program.sizes
+        given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+        for name, value in given.items():
+            node = traced.leaves.get(f"input:{name}")
+            if node is not None and np.ndim(value) != 1 + len(features(node.shape)):
+                expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+                raise ShapeError(
+                    f"{traced.name}: input {name}: got shape {list(np.shape(value))} for one step, expected "
+                    f"[{expected}]; call the program for a sequence"
+                )
+        y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
+        return ({name: value[0] for name, value in y.items()} if isinstance(y, dict) else y[0]), state
 
     def vjp(
         self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
     ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
         """Run and return the pullback: as `Program.vjp` without the parameters."""
-        wanted = _checked_wrt(wrt)
-        call = _Call(self.program, self.params, x, state, lengths, reset)
+        wanted = checked_wrt(wrt)
+        call = Call(self.program, self.params, x, state, lengths, reset)
         line = call.engine.main
         context = line.context(self.binding(line), call.rows, call.feeds())
         sinks = call.gradient_sinks(line, wanted)
@@ -349,141 +326,3 @@ class Bound:
             return call.gradients(line, back, wanted, (1,))
 
         return y, final, pullback
-
-
-class _Call:
-    """One call's arguments, checked, and its results."""
-
-    def __init__(self, program: Program, params: Arrays, x: Any, state: Any, lengths: Any, reset: Any) -> None:
-        self.program = program
-        self.params = params
-        traced, sizes, dtype = program.traced, program.sizes, program.dtype
-        self.inputs, T, B = as_inputs(traced, sizes, x, dtype)
-        check_index_range(traced, self.inputs, program._tables)
-        self.state = as_state(traced, sizes, state, B, dtype)
-        self.rows = Rows(T, B, as_lengths(lengths, T, B))
-        flags = as_reset(reset, T, B)
-        self.engine = program._engine if flags is None else program._reset_engine
-        self.flags = None if flags is None else flags[..., None].astype(dtype)
-
-    def feeds(self) -> dict[str, Any]:
-        """Return the leaves by ``kind:name``."""
-        feeds = {f"input:{name}": value for name, value in self.inputs.items()}
-        feeds |= {f"state:{name}": value for name, value in self.state.items()}
-        return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
-
-    def plain_sinks(self) -> list[tuple[str, str]]:
-        """Return the results of a plain call."""
-        sequence = self.engine.sequence
-        return [("output", name) for name in sequence.outputs] + [("next", name) for name in sequence.states]
-
-    def gradient_sinks(self, line: Line, wanted: set[str]) -> list[tuple[str, str]]:
-        """Return the cotangents that were asked for and that there are."""
-        kinds = {"params": "parameter", "x": "input", "state": "state"}
-        prefixes = tuple(f"{COTANGENT}{kinds[word]}:" for word in WRT if word in wanted)
-        return [sink for sink in line.traced.sinks if sink[1].startswith(prefixes)] if prefixes else []
-
-    def results(self, line: Line, context: Context) -> tuple[Any, Arrays]:
-        """Return outputs and final states."""
-        sequence = self.engine.sequence
-        outputs = {name: line.result(context, ("output", name)) for name in sequence.outputs}
-        states = {name: line.result(context, ("next", name)) for name in sequence.states}
-        return in_returned_form(sequence, outputs), states
-
-    def cotangents(self, dy: Any, dstate: Any) -> dict[str, Any]:
-        """Return the cotangent leaves; what is not given is zero."""
-        program, sequence = self.program, self.engine.sequence
-        outputs = list(sequence.outputs)
-        given = dict(dy) if isinstance(dy, Mapping) else {} if dy is None else {outputs[0]: dy}
-        unknown = [name for name in given if name not in outputs]
-        if unknown or (len(outputs) > 1 and dy is not None and not isinstance(dy, Mapping)):
-            raise ShapeError(
-                f"{program.traced.name}: got dy for {', '.join(map(str, unknown)) or 'one output'}, expected a dictionary with "
-                f"any of {', '.join(outputs)}"
-            )
-        feeds: dict[str, Any] = {}
-        for name in outputs:
-            feeds |= self._output_cotangent(name, given.get(name))
-        states = as_named_rows(program.traced, program.sizes, dstate or {}, self.rows.B, program.dtype, "dstate")
-        return feeds | {f"input:{COTANGENT}next:{name}": value for name, value in states.items()}
-
-    def _output_cotangent(self, name: str, value: Any) -> dict[str, Any]:
-        program, sequence = self.program, self.engine.sequence
-        lookup = {**program.sizes, "T": self.rows.T, "B": self.rows.B}
-        node = sequence.result_shape("output", name)
-        shape = tuple(int(resize(dim, lookup)) for dim in node)
-        array = (
-            np.zeros(shape, program.dtype)
-            if value is None
-            else as_cotangent(f"{program.traced.name}: dy of {name}", value, shape, program.dtype)
-        )
-        role = "input" if node[:1] == ("T",) else "parameter"
-        return {f"{role}:{COTANGENT}output:{name}": array}
-
-    def gradients(self, line: Line, context: Context, wanted: set[str], phases: tuple[int, ...]) -> Gradients:
-        """Run the backward part and return its results."""
-        line.run(context, line.choose(self.gradient_sinks(line, wanted), phases))
-        return self.collect(line, context, wanted)
-
-    def collect(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
-        """Return the cotangents as the user sees them; zeros for what nothing reads."""
-        program, sequence = self.program, self.engine.sequence
-
-        def of(kind: str, name: str, like: Any) -> Any:
-            sink = ("output", f"{COTANGENT}{kind}:{name}")
-            if sink not in line.traced.sinks:
-                return np.zeros(np.shape(like), program.dtype)
-            return np.asarray(line.result(context, sink)).reshape(np.shape(like))
-
-        params = (
-            {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}
-        )
-        state = {name: of("state", name, value) for name, value in self.state.items()} if "state" in wanted else {}
-        floats = [name for name in program.traced.inputs if not sequence.leaves[f"input:{name}"].attr("integer")]
-        x: Any = {name: of("input", name, self.inputs[name]) for name in floats} if "x" in wanted else {}
-        if len(program.traced.inputs) == 1:
-            x = x.get(program.traced.inputs[0])
-        return Gradients(params, x, state)
-
-
-def _checked_wrt(wrt: Iterable[str]) -> set[str]:
-    wanted = {wrt} if isinstance(wrt, str) else set(wrt)
-    unknown = wanted - set(WRT)
-    if unknown:
-        raise GraphError(
-            f"wrt: got {sorted(unknown)}, expected any of {', '.join(WRT)}{nearest(str(min(unknown)), WRT)}"
-        )
-    return wanted
-
-
-def _table_limits(sequence: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
-    """Return the number of entries of the tables that each index input reads."""
-    limits: dict[str, int] = {}
-    graph = sequence.graph
-    for key in keys_of(graph, "gather", "one_hot"):
-        node = node_of(graph, key)
-        sources = operands(graph, key)
-        index = node_of(graph, sources[-1]).name
-        entries = node.attr("size") if node.op == "one_hot" else node_of(graph, sources[0]).shape[0]
-        limits[index] = min(limits.get(index, int(resize(entries, sizes))), int(resize(entries, sizes)))
-    return limits
-
-
-def _find_labels(sequence: Traced, names: list[str]) -> dict[str, tuple[str, str]]:
-    """Return name -> (recur, label) of layers asked for by name; a network's are prefixed with the recur's name."""
-    known: dict[str, tuple[str, str]] = {}
-    recurs = [node_of(sequence.graph, key) for key in keys_of(sequence.graph, "recur")]
-    for node in recurs:
-        for label in node.attr("cell").graph.graph["labels"]:
-            known[
-                label if len(recurs) == 1 and node.attr("name") == sequence.name else f"{node.attr('name')}.{label}"
-            ] = (
-                node.attr("name"),
-                label,
-            )
-    for name in names:
-        if name not in known:
-            raise GraphError(
-                f"{sequence.name}: unknown layer {name!r}, expected one of {', '.join(known)}{nearest(name, list(known))}"
-            )
-    return {name: known[name] for name in names}

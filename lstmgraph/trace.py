@@ -7,7 +7,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import Builder, Dim, Line, Shape, Symbol, features, is_row, node_of, say_line
+from lstmgraph.graph import Builder, Dim, Shape, Symbol, features, is_row, node_of
+from lstmgraph.lines import Line, say_line
 from lstmgraph.traced import Cell, Network
 
 _active: ContextVar[Builder | None] = ContextVar("lstmgraph_builder", default=None)

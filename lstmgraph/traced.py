@@ -187,7 +187,7 @@ class Network(Traced):
 
 def claim(builder: Builder, name: str) -> None:
     """Take a layer's name; a second layer of that name is an error that names both lines."""
-    from lstmgraph.graph import say_line, user_line
+    from lstmgraph.lines import say_line, user_line
 
     names = builder.graph.graph.setdefault("names", {})
     line = user_line()

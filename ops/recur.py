@@ -71,9 +71,8 @@ def _pullback(recur: Symbol, operands: tuple[Symbol, ...], bundle: Bundle) -> tu
         zero = builder.add("broadcast", 0.0, target=(rows[-1], *_dims(cell, owner, lookup)))
         values[f"state:{state}"] = bundle.get(("final", owner), zero)
     back = make(builder, adjoint.cell, values, sizes, not node.attr("reverse", False), f"d_{node.attr('name')}")
-    return tuple(
-        result(back, *adjoint.results[leaf], rows) if leaf in adjoint.results else None for leaf in cell.leaves
-    )
+    found = {leaf: result(back, kind, name, rows) for leaf, (kind, name) in adjoint.results.items()}
+    return tuple(found.get(leaf) for leaf in cell.leaves)
 
 
 def _dims(cell: "Cell", state: str, sizes: Mapping[Dim, Dim]) -> Shape:

@@ -86,7 +86,9 @@ def _product_calls(
             packed = "j" if panel == 1 else f"j // {panel}"
             packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
             c = f"{pointer}, {begin}{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
-            calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {'onward' if term else 'afresh'})")
+            calls.append(
+                f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {'onward' if term else 'afresh'})"
+            )
     return calls
 
 

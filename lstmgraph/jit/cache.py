@@ -63,6 +63,7 @@ def compile_module(
     width: int,
     uses: tuple[Module, ...] = (),
     title: str = "",
+    compiled: bool = True,
 ) -> Module:
     """Compile a module of kernels, or load it if it has been compiled before.
 
@@ -81,19 +82,21 @@ def compile_module(
         Modules whose functions the source calls.
     title : str
         What the user is told to be compiling.
+    compiled : bool
+        If not, the functions are plain Python on the NumPy shim, and an entry takes a list of 1-D NumPy arrays in
+        place of the addresses.
 
     Returns
     -------
     Module
-        The same one for the same request. With LSTMGRAPH_JIT=0 its functions are plain Python, and an entry
-        takes a list of 1-D NumPy arrays in place of the addresses.
+        The same one for the same request.
 
     Raises
     ------
     CompileError
         If the source does not compile. A cache that is damaged, raced for or not writable raises nothing.
     """
-    request = _Request(source, entries, dtype, width, uses, title or "kernels", settings.jit_enabled())
+    request = _Request(source, entries, dtype, width, uses, title or "kernels", compiled)
     module = _modules.get(request)
     if module is not None:
         return module

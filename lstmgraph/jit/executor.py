@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph import settings
 from lstmgraph.graph import Dim, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.arena import Arena
@@ -56,7 +55,7 @@ class Executor:
         self.threads = thread_count
         self.dtype = np.dtype(target.dtype)
         self.arena = Arena()
-        self.compiled = settings.jit_enabled()
+        self.compiled = target.compiled
         self._tiles: Module | None = None
         self._functions: dict[str, Function] = {}
 
@@ -67,8 +66,7 @@ class Executor:
     def tiles(self) -> Module:
         """Return the register tiles."""
         if self._tiles is None:
-            target = self.target
-            self._tiles = compile_module(tiles_source(target), (), dtype=target.dtype, width=target.width)
+            self._tiles = self._module(tiles_source(self.target), (), (), "tiles")
         return self._tiles
 
     def function(self, kernel: Kernel, title: str) -> Function:
@@ -85,11 +83,20 @@ class Executor:
         return self._functions[name]
 
     def _compile(self, source: str, entries: tuple[str, ...], title: str) -> None:
-        target = self.target
-        module = compile_module(
-            source, entries, dtype=target.dtype, width=target.width, uses=(self.tiles(),), title=title
-        )
+        module = self._module(source, entries, (self.tiles(),), title)
         self._functions.update({entry: module.functions[entry] for entry in entries})
+
+    def _module(self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str) -> Module:
+        target = self.target
+        return compile_module(
+            source,
+            entries,
+            dtype=target.dtype,
+            width=target.width,
+            uses=uses,
+            title=title,
+            compiled=target.compiled,
+        )
 
     def handles(self, buffers: list[Array]) -> Any:
         """Return what a kernel takes for its buffers: their addresses, or under the shim the arrays."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lstmgraph import settings
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -15,12 +17,15 @@ class Machine:
         Lanes of a register.
     rows, vectors : int
         Height of the matmul tile in rows and width in registers; rows * vectors accumulators stay in registers.
+    compiled : bool
+        Whether kernels become machine code or run as they are on the NumPy shim.
     """
 
     dtype: str
     width: int
     rows: int
     vectors: int
+    compiled: bool = True
 
     @property
     def heights(self) -> tuple[int, ...]:
@@ -28,11 +33,20 @@ class Machine:
         return tuple(height for height in (self.rows, 4, 2, 1) if height <= self.rows)
 
 
-def machine(dtype: str, width: int) -> Machine:
+def machine(dtype: str, width: int, compiled: bool = True) -> Machine:
     """Return the target for an element type and a number of lanes.
 
     32 registers of 64 bytes hold 6 x 4 accumulators; 16 of 32 bytes hold 6 x 2, more spill (a third of the speed).
     """
     size = width * (4 if dtype == "float32" else 8)
     rows, vectors = (6, 4) if size >= 64 else (6, 2) if width > 1 else (2, 2)
-    return Machine(dtype, width, rows, vectors)
+    return Machine(dtype, width, rows, vectors, compiled)
+
+
+def host(dtype: str) -> Machine:
+    """Return this CPU as a target, or the shim with four lanes if LSTMGRAPH_JIT is 0."""
+    if not settings.jit_enabled():
+        return machine(dtype, 4, compiled=False)
+    from lstmgraph.jit.simd import host_width
+
+    return machine(dtype, host_width(dtype))

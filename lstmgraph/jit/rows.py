@@ -4,6 +4,7 @@ A sequence [T, B, n] is kept as its valid rows only, step after step. A state's 
 the first step and one after each step. So padding is never read, and the cost follows the sum of the lengths.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,7 +58,7 @@ class Rows:
         return int(self.starts[-1]) - self.B
 
     @cached_property
-    def places(self) -> Array | None:
+    def places(self) -> Any:
         """Row of the padded sequence [T * B] of each packed row; None if nothing is padded."""
         if self.order is None:
             return None
@@ -66,7 +67,7 @@ class Rows:
         return steps * self.B + self.order[within]
 
     @cached_property
-    def before(self) -> Array | None:
+    def before(self) -> Any:
         """Row of the history, of the block before each packed row's step; None if they are the first rows."""
         if self.order is None:
             return None
@@ -90,7 +91,7 @@ class Rows:
 
     def pack(self, padded: Array) -> Array:
         """Return the valid rows [count * n] of a sequence [T, B, n] or [T, B]."""
-        flat = padded.reshape(self.T * self.B, -1)
+        flat = padded.reshape(self.T * self.B, math.prod(padded.shape[2:]))
         return (flat if self.places is None else flat[self.places]).reshape(-1)
 
     def unpack(self, packed: Array, width: int) -> Array:

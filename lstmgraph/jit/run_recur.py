@@ -142,4 +142,5 @@ def _history(rows: Rows, state: Array, width: int, after: bool) -> Array:
         return state[rows.B * width : (rows.B + rows.count) * width]
     if rows.before is None:
         return state[: rows.count * width]
-    return state.reshape(-1, width)[rows.before].reshape(-1)
+    packed: Array = state.reshape(-1, width)[rows.before]
+    return packed.reshape(-1)

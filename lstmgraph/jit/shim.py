@@ -103,6 +103,8 @@ class _Arithmetic:
         self.wide: Any = np.float64 if dtype == "float32" else np.longdouble
 
     def fill(self, s: Any) -> Vector:
+        if isinstance(s, Vector):
+            return s
         return Vector.of(np.broadcast_to(np.asarray(s, self.dtype), self.width), self.dtype)
 
     def zeros(self) -> Vector:
@@ -113,9 +115,9 @@ class _Arithmetic:
 
     def fma(self, a: Any, b: Any, c: Any) -> Vector:
         # float64 has no wider type that holds its products; fused or not is the CPU's choice anyway.
-        wide = [np.asarray(self.fill(operand)).astype(self.wide) for operand in (a, b, c)]
+        a, b, c = (np.asarray(self.fill(operand)) for operand in (a, b, c))
         with np.errstate(all="ignore"):
-            return Vector.of(np.add(np.multiply(wide[0], wide[1]), wide[2]), self.dtype)
+            return np.add(np.multiply(a, b, dtype=self.wide), c).astype(self.dtype).view(Vector)  # type: ignore[no-any-return]
 
     def less(self, a: Any, b: Any) -> Vector:
         return self.fill(np.asarray(self.fill(a)) < np.asarray(self.fill(b)))

@@ -1,6 +1,5 @@
 """The register tile: rows of A times packed columns, accumulators in registers; and the kernels built on it alone."""
 
-from collections.abc import Callable
 from functools import cache
 
 from lstmgraph.jit.machine import Machine
@@ -44,10 +43,11 @@ def tiles_source(target: Machine) -> str:
     V registers for that many.
     """
     texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
-    texts.append(_choice("tile_rows(left)", "left >=", target, lambda height: f"return {height}"))
+    texts.append(_choice("tile_rows(left)", "left >=", {height: f"return {height}" for height in target.heights}))
     for vectors in range(1, target.vectors + 1):
         head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
-        texts.append(_choice(head, "rows ==", target, lambda h, v=vectors: f"{tile_name(h, v)}({ARGUMENTS})"))
+        calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
+        texts.append(_choice(head, "rows ==", calls))
     return "\n\n".join(texts)
 
 
@@ -56,12 +56,12 @@ def product_name(vectors: int) -> str:
     return f"product_{vectors}"
 
 
-def _choice(head: str, test: str, target: Machine, line: Callable[[int], str]) -> str:
+def _choice(head: str, test: str, cases: dict[int, str]) -> str:
     """Return a function that does one thing for each tile height."""
     lines = [f"def {head}:"]
-    for place, height in enumerate(target.heights):
+    for place, (height, line) in enumerate(cases.items()):
         word = "else:" if height == 1 else f"{'elif' if place else 'if'} {test} {height}:"
-        lines += [f"    {word}", f"        {line(height)}"]
+        lines += [f"    {word}", f"        {line}"]
     return "\n".join(lines) + "\n"
 
 
@@ -97,7 +97,8 @@ def pack(buffers, sizes, t0, t1, b0, b1, slot):
                     else:
                         for l in range(W):
                             if l < columns:
-                                put_element(packed, at + l, element(matrix, k * row_stride + (begin + l) * column_stride))
+                                from_at = k * row_stride + (begin + l) * column_stride
+                                put_element(packed, at + l, element(matrix, from_at))
                             else:
                                 put_element(packed, at + l, scalar(0.0))
 '''

@@ -25,7 +25,7 @@ def _heading(plan: "Plan", stage: "Stage") -> str:
         way = "from the last step to the first" if stage.reverse else "step by step"
         return f"recur {node.attr('name')}, {way}{phase}"
     if stage.form == "rows":
-        return f"rows, all of {' x '.join(stage.rows)} at once{phase}"
+        return f"rows, all of {' x '.join(map(str, stage.rows))} at once{phase}"
     nodes = [node_of(plan.traced.graph, key) for _, key in stage.results]
     return f"{stage.form} {', '.join(f'{node.op} {list(node.shape)}' for node in nodes)}{phase}".replace("'", "")
 

@@ -1,6 +1,7 @@
 """resolve: bind sizes. Law: afterwards equal sizes have equal symbols, spread values have size 1, and every op fits.
 
-Symbols stay symbols, so that one kernel serves all sizes; only a size of 1 and sizes that one op joins are settled.
+Symbols stay symbols, so that one kernel serves all sizes; only sizes that one op joins are settled: a size of 1 beside
+another is a value spread over more features, and two equal ones are one symbol.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 import networkx as nx
 
 from lstmgraph.errors import LstmGraphError, ShapeError
-from lstmgraph.graph import Builder, Dim, Node, features, is_row, operands, rebuild, resize, say_line
+from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Node, features, is_row, operands, rebuild, resize
+from lstmgraph.lines import say_line
 from lstmgraph.plugins import op
 from lstmgraph.traced import Cell, Traced
 
@@ -27,17 +29,25 @@ def resolve(traced: Any, bound: Bound) -> Any:
         If two values that one op joins have different sizes: names the op, its line and both values' lines.
     """
     sizes = dict(bound)
-    ones: dict[Dim, Dim] = {symbol: 1 for symbol, size in bound if size == 1}
-    graph = _rebuilt(traced, ones, sizes)
-    graph = _rebuilt_graph(graph, _joined(traced, graph, sizes), sizes, traced.name)
+    graph = _rebuilt(traced.graph, {}, sizes, traced.name)
+    while spread := _spread(graph, sizes):
+        graph = _rebuilt(graph, dict.fromkeys(spread, 1), sizes, traced.name)
+    graph = _rebuilt(graph, _joined(traced, graph, sizes), sizes, traced.name)
     return type(traced)(graph, traced.returns, traced.__doc__ or "")
 
 
-def _rebuilt(traced: Traced, exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim]) -> nx.MultiDiGraph:
-    return _rebuilt_graph(traced.graph, exchange, sizes, traced.name)
+def _spread(graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> set[Dim]:
+    """Return the symbols of size 1 that stand for a value spread over more features."""
+    found: set[Dim] = set()
+    for key, node in graph.nodes(data="node"):
+        if node.op not in (*LEAVES, *SINKS) and op(node.op).kind in ("pointwise", "invariant"):
+            for pair in _pairs(graph, key, node):
+                if len({resize(dim, sizes) for dim in pair}) > 1:
+                    found |= {dim for dim in pair if isinstance(dim, str) and resize(dim, sizes) == 1}
+    return found
 
 
-def _rebuilt_graph(
+def _rebuilt(
     graph: nx.MultiDiGraph, exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim], name: str
 ) -> nx.MultiDiGraph:
     builder = Builder(simplify=True)
@@ -96,9 +106,17 @@ def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]
     if node.op == "next":
         state = next((n for _, n in graph.nodes(data="node") if n.op == "state" and n.name == node.name), None)
         return [(shapes[0][-1], state.shape[-1])] if state is not None and features(state.shape) else []
-    if node.op in ("input", "state", "parameter", "constant", "output", "sum"):
+    if node.op in (*LEAVES, *SINKS):
         return []
     kind = op(node.op).kind
+    if kind == "recur":  # the resolved cell may have joined symbols that stand apart out here
+        inner = dict(node.attr("sizes"))
+        leaves = node.attr("cell").leaves.values()
+        return [
+            (dim, resize(wanted, inner))
+            for shape, leaf in zip(shapes, leaves, strict=True)
+            for dim, wanted in zip(features(shape), features(leaf.shape), strict=True)
+        ]
     if kind == "matmul":
         return [(features(shapes[0])[-1], shapes[1][0])]
     if kind == "pointwise" or (kind == "invariant" and len(shapes) > 1):
@@ -118,6 +136,7 @@ def _conflict(
     lines = traced.graph.graph["lines"]
     where = {say_line(lines[k]) for k in [key, *operands(graph, key)] if k in lines}
     return (
-        f"{traced.name}: {node.op} {node.name}{' and'.join(sorted(where))}: got sizes {first} = {resize(first, sizes)} and "
-        f"{second} = {resize(second, sizes)}, expected equal sizes or 1; give `size=` to the layers, or other sizes to compile"
+        f"{traced.name}: {node.op} {node.name}{' and'.join(sorted(where))}: got sizes {first} = {resize(first, sizes)} "
+        f"and {second} = {resize(second, sizes)}, expected equal sizes or 1; give `size=` to the layers, or other "
+        "sizes to compile"
     ).replace("  ", " ")

@@ -1,0 +1,180 @@
+"""One call of a program: its arguments checked, its results as the user sees them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmgraph.border import (
+    Arrays,
+    as_cotangent,
+    as_inputs,
+    as_lengths,
+    as_named_rows,
+    as_reset,
+    as_state,
+    check_index_range,
+    in_returned_form,
+)
+from lstmgraph.engine import COTANGENT, Line
+from lstmgraph.errors import GraphError, ShapeError, nearest
+from lstmgraph.graph import keys_of, node_of, resize
+from lstmgraph.jit.executor import Context
+from lstmgraph.jit.rows import Rows
+from lstmgraph.traced import Traced
+from lstmgraph.transform import RESET
+
+if TYPE_CHECKING:
+    from lstmgraph.program import Program
+
+WRT = ("params", "x", "state")
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Cotangents of what a program was called with.
+
+    Attributes
+    ----------
+    params : dict
+        By parameter name, in the parameters' shapes.
+    x : array or dict
+        [T, B, I]; a dictionary by name if the program has several inputs of numbers; zero in padding.
+    state : dict
+        Of the initial states, [B, H].
+    """
+
+    params: Arrays
+    x: Any
+    state: Arrays
+
+
+class Call:
+    """One call's arguments, checked, and its results."""
+
+    def __init__(self, program: "Program", params: Arrays, x: Any, state: Any, lengths: Any, reset: Any) -> None:
+        self.program = program
+        self.params = params
+        traced, sizes, dtype = program.traced, program.sizes, program.dtype
+        self.inputs, T, B = as_inputs(traced, sizes, x, dtype)
+        check_index_range(traced, self.inputs, program.index_limits)
+        self.state = as_state(traced, sizes, state, B, dtype)
+        self.rows = Rows(T, B, as_lengths(lengths, T, B))
+        flags = as_reset(reset, T, B)
+        self.engine = program.engine if flags is None else program.reset_engine
+        self.flags = None if flags is None else flags[..., None].astype(dtype)
+
+    def feeds(self) -> dict[str, Any]:
+        """Return the leaves by ``kind:name``."""
+        feeds = {f"input:{name}": value for name, value in self.inputs.items()}
+        feeds |= {f"state:{name}": value for name, value in self.state.items()}
+        return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
+
+    def plain_sinks(self) -> list[tuple[str, str]]:
+        """Return the results of a plain call."""
+        sequence = self.engine.sequence
+        return [("output", name) for name in sequence.outputs] + [("next", name) for name in sequence.states]
+
+    def gradient_sinks(self, line: Line, wanted: set[str]) -> list[tuple[str, str]]:
+        """Return the cotangents that were asked for and that there are."""
+        kinds = {"params": "parameter", "x": "input", "state": "state"}
+        prefixes = tuple(f"{COTANGENT}{kinds[word]}:" for word in WRT if word in wanted)
+        return [sink for sink in line.traced.sinks if sink[1].startswith(prefixes)] if prefixes else []
+
+    def results(self, line: Line, context: Context) -> tuple[Any, Arrays]:
+        """Return outputs and final states."""
+        sequence = self.engine.sequence
+        outputs = {name: line.result(context, ("output", name)) for name in sequence.outputs}
+        states = {name: line.result(context, ("next", name)) for name in sequence.states}
+        return in_returned_form(sequence, outputs), states
+
+    def cotangents(self, dy: Any, dstate: Any) -> dict[str, Any]:
+        """Return the cotangent leaves; what is not given is zero."""
+        program, sequence = self.program, self.engine.sequence
+        outputs = list(sequence.outputs)
+        given = dict(dy) if isinstance(dy, Mapping) else {} if dy is None else {outputs[0]: dy}
+        unknown = [name for name in given if name not in outputs]
+        if unknown or (len(outputs) > 1 and dy is not None and not isinstance(dy, Mapping)):
+            raise ShapeError(
+                f"{program.traced.name}: got dy for {', '.join(map(str, unknown)) or 'one output'}, expected a "
+                "dictionary with "
+                f"any of {', '.join(outputs)}"
+            )
+        feeds: dict[str, Any] = {}
+        for name in outputs:
+            feeds |= self._output_cotangent(name, given.get(name))
+        states = as_named_rows(program.traced, program.sizes, dstate, self.rows.B, program.dtype, "dstate")
+        return feeds | {f"input:{COTANGENT}next:{name}": value for name, value in states.items()}
+
+    def _output_cotangent(self, name: str, value: Any) -> dict[str, Any]:
+        program, sequence = self.program, self.engine.sequence
+        lookup = {**program.sizes, "T": self.rows.T, "B": self.rows.B}
+        node = sequence.result_shape("output", name)
+        shape = tuple(int(resize(dim, lookup)) for dim in node)
+        array = (
+            np.zeros(shape, program.dtype)
+            if value is None
+            else as_cotangent(f"{program.traced.name}: dy of {name}", value, shape, program.dtype)
+        )
+        role = "input" if node[:1] == ("T",) else "parameter"
+        return {f"{role}:{COTANGENT}output:{name}": array}
+
+    def gradients(self, line: Line, context: Context, wanted: set[str], phases: tuple[int, ...]) -> Gradients:
+        """Run the backward part and return its results."""
+        line.run(context, line.choose(self.gradient_sinks(line, wanted), phases))
+        return self.collect(line, context, wanted)
+
+    def collect(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
+        """Return the cotangents as the user sees them; zeros for what nothing reads."""
+        program, sequence = self.program, self.engine.sequence
+
+        def of(kind: str, name: str, like: Any) -> Any:
+            sink = ("output", f"{COTANGENT}{kind}:{name}")
+            if sink not in line.traced.sinks:
+                return np.zeros(np.shape(like), program.dtype)
+            return np.asarray(line.result(context, sink)).reshape(np.shape(like))
+
+        params = (
+            {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}
+        )
+        state = {name: of("state", name, value) for name, value in self.state.items()} if "state" in wanted else {}
+        floats = [name for name in program.traced.inputs if not sequence.leaves[f"input:{name}"].attr("integer")]
+        x: Any = {name: of("input", name, self.inputs[name]) for name in floats} if "x" in wanted else {}
+        if len(program.traced.inputs) == 1:
+            x = x.get(program.traced.inputs[0])
+        return Gradients(params, x, state)
+
+
+def checked_wrt(wrt: Iterable[str]) -> set[str]:
+    """Return the words of `wrt` as a set, or raise for an unknown one."""
+    if not isinstance(wrt, Iterable):
+        raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
+    wanted = {wrt} if isinstance(wrt, str) else set(wrt)
+    unknown = wanted - set(WRT)
+    if unknown:
+        raise GraphError(
+            f"wrt: got {sorted(unknown)}, expected any of {', '.join(WRT)}{nearest(str(min(unknown)), WRT)}"
+        )
+    return wanted
+
+
+def find_labels(sequence: Traced, names: list[str]) -> dict[str, tuple[str, str]]:
+    """Return name -> (recur, label) of layers asked for by name; a network's are prefixed with the recur's name."""
+    known: dict[str, tuple[str, str]] = {}
+    recurs = [node_of(sequence.graph, key) for key in keys_of(sequence.graph, "recur")]
+    for node in recurs:
+        for label in node.attr("cell").graph.graph["labels"]:
+            known[
+                label if len(recurs) == 1 and node.attr("name") == sequence.name else f"{node.attr('name')}.{label}"
+            ] = (
+                node.attr("name"),
+                label,
+            )
+    for name in names:
+        if name not in known:
+            raise GraphError(
+                f"{sequence.name}: unknown layer {name!r}, expected one of {', '.join(known)}"
+                + nearest(name, list(known))
+            )
+    return {name: known[name] for name in names}
