@@ -73,7 +73,7 @@ class Budget:
             shares.append(self.taken / self.steps if self.steps else 1.0)
         if self.seconds is not None:
             shares.append(self.elapsed / self.seconds if self.seconds else 1.0)
-        return min(min(shares), 1.0)
+        return min(max(shares), 1.0)
 
     def restart(self) -> None:
         """Start the clock anew."""

@@ -1,0 +1,241 @@
+"""A program among processes: after a fork, under Ctrl-C, over many calls, and what importing it brings along."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SETUP = """
+import gc, os, signal, sys, threading, time
+import numpy as np
+import lstmgraph as lg
+
+@lg.cell
+def lstm(x, h, c):
+    c = lg.gate(c, h, x, name="forget") + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
+    h = lg.gate(lg.tanh(c), h, x, name="output")
+    return h, c
+
+def make(hidden=65, inputs=33, threads=2):
+    program = lg.compile(lstm, input_size=inputs, hidden_size=hidden, threads=threads)
+    return program, program.init(seed=0)
+
+def trained(program, params, x):
+    y, state, pullback = program.vjp(params, x)
+    grads = pullback(np.ones_like(y))
+    return [y, grads.x, *state.values(), *grads.params.values(), *grads.state.values()]
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+"""
+
+
+def run(code, **environment):
+    """Run code in a fresh process, after the lines above, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", SETUP + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_runs_on_threads_of_its_own_after_the_parent_ran():
+    printed = run("""
+        import warnings
+        warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads
+        program, params = make()
+        x = np.random.default_rng(1).standard_normal((40, 16, 33)).astype("f")
+        want = trained(program, params, x)
+        assert any(t.name.startswith("lstmgraph") for t in threading.enumerate()), "the parent ran on one thread"
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if not child:
+                signal.alarm(60)  # a child that hangs dies
+                good = same(trained(program, params, x), want)
+                good &= any(t.name.startswith("lstmgraph") for t in threading.enumerate())
+                os._exit(0 if good else 1)
+            children.append(child)
+        print([os.waitpid(child, 0)[1] for child in children], same(trained(program, params, x), want))
+    """)
+    assert printed.split("\n")[-2] == "[0, 0, 0] True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_may_be_forked_while_another_thread_runs_the_program():
+    printed = run("""
+        import warnings
+        warnings.simplefilter("ignore")
+        program, params = make()
+        x = np.random.default_rng(1).standard_normal((40, 16, 33)).astype("f")
+        want, stop = trained(program, params, x), threading.Event()
+
+        def work():
+            while not stop.is_set():
+                assert same(trained(program, params, x), want)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        results = []
+        for _ in range(10):
+            time.sleep(0.01)
+            child = os.fork()
+            if not child:
+                signal.alarm(20)
+                os._exit(0 if same(trained(program, params, x), want) else 1)
+            results.append(os.waitpid(child, 0)[1])
+        stop.set()
+        worker.join()
+        print(results)
+    """)
+    assert printed.split("\n")[-2] == str([0] * 10)
+
+
+INTERRUPTED = """
+    @lg.cell
+    def narrow(x, h, c):
+        c = lg.gate(c, h, x, name="forget") + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
+        h = lg.gate(lg.tanh(c), h, x, name="output")
+        return {"y": lg.row_sum(h), "h": h, "c": c}
+
+    program = lg.compile(narrow, input_size=2, hidden_size=100, threads=2)
+    params, short = program.init(seed=0), np.ones((20, 4, 2), "f")
+    want = trained(program, params, short)
+    x = np.ones((2_000_000, 4, 2), "f")
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    begin = time.monotonic()
+    try:
+        RUN
+        print("ran to its end", time.monotonic() - begin)
+    except KeyboardInterrupt:
+        took = time.monotonic() - begin - 0.5
+        print("interrupted", "soon" if took < 3 else took, same(trained(program, params, short), want))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+@pytest.mark.parametrize(
+    "lines",
+    ["program(params, x)", "for _ in range(300): trained(program, params, x[:5000])"],
+    ids=["one long call", "many steps of training"],
+)
+def test_ctrl_c_ends_a_run_and_the_program_can_be_used_after_it(lines):
+    code = INTERRUPTED.replace("RUN", lines)
+    assert run(code).split("\n")[-2] == "interrupted soon True"
+
+
+def test_many_calls_do_not_grow_the_memory():
+    pytest.importorskip("resource", reason="reads /proc")
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("reads /proc/self/statm")
+    printed = run("""
+        def resident():
+            with open("/proc/self/statm") as text:
+                return int(text.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        program, params = make()
+        bound = program.bind(params)
+        x = np.random.default_rng(1).standard_normal((64, 16, 33)).astype("f")
+
+        def use(times):
+            state = None
+            for number in range(times):
+                trained(program, params, x)
+                program(params, x, lengths=[*range(8)] * 2)
+                bound(x)
+                _, state = bound.step(x[0], state)
+            gc.collect()
+
+        use(20)
+        before = resident()
+        use(200)
+        print(resident() - before)
+    """)
+    assert int(printed.split("\n")[-2]) < 8_000_000  # a single y has 266,240 bytes, a pullback ten times as much
+
+
+def test_deleting_results_frees_their_memory_for_the_next_call():
+    printed = run("""
+        program, params = make()
+        x = np.random.default_rng(1).standard_normal((64, 16, 33)).astype("f")
+        trained(program, params, x)
+        arena = program.executor.arena
+        gc.disable()  # nothing may wait for the collector of cycles
+        before = arena.free_bytes
+        held = [program.vjp(params, x) for _ in range(10)]
+        results = [program(params, x)[0] for _ in range(10)]
+        while_held = arena.free_bytes
+        views = [y[:1] for y in results]
+        del results
+        with_views = arena.free_bytes
+        del held, views
+        print(with_views == while_held, arena.free_bytes - while_held > 20 * 64 * 16 * 65 * 4)
+    """)
+    assert printed.split("\n")[-2] == "True True"
+
+
+HEAVY = (
+    "numba",
+    "llvmlite",
+    "graphviz",
+    "graphviz_pure",
+    "torch",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "safetensors",
+    "tqdm",
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "lstmgraph.cell(lambda x, h: h + x)",
+        "lstmgraph.cells.lstm.graph",
+        "lstmgraph.gradient(lstmgraph.cells.lstm)",
+        "lstmgraph.interpret(lstmgraph.cell(lambda x, h: h + x), {}, __import__('numpy').ones((3, 2, 1)))",
+    ],
+    ids=["import", "trace", "catalogue", "gradient", "interpret"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(line):
+    code = f"""
+        import sys, time
+        begin = time.perf_counter()
+        import lstmgraph
+        took = time.perf_counter() - begin
+        {line}
+        print(f"import lstmgraph: {{took:.2f}} s")
+        print(*(name for name in {HEAVY} if name in sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, heavy, *_ = [*done.stdout.split("\n"), ""]
+    print(first)
+    assert heavy == ""
+
+
+def test_importing_lstmgraph_alone_loads_not_even_numpy_or_networkx():
+    code = "import sys, lstmgraph; print([name for name in ('numpy', 'networkx') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_jit_is_left_out_where_it_is_switched_off():
+    printed = run(
+        """
+        program, params = make(hidden=3, inputs=2)
+        y, _ = program(params, np.ones((2, 2, 2), "f"))
+        print(np.allclose(y, lg.interpret(lstm, params, np.ones((2, 2, 2), "f"))[0], rtol=1e-5), "numba" in sys.modules)
+        """,
+        LSTMGRAPH_JIT="0",
+    )
+    assert printed.strip() == "True False"

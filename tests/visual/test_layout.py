@@ -1,0 +1,191 @@
+"""Figures by their coordinates: straight conveyors, wires around boxes, few crossings; no engine is asked."""
+
+from functools import cache
+from itertools import combinations, pairwise
+
+import pytest
+
+import lstmgraph as lg
+from lstmgraph.visual.layout import place
+from lstmgraph.visual.polish import arrange, crossings, quality
+from lstmgraph.visual.records import LAYERS, Box, Item, Picture, Placement, Scene
+from lstmgraph.visual.routing import Budget, route
+from lstmgraph.visual.scene import read_scene
+
+CROSSINGS = {
+    "lstm": 1,
+    "coupled": 1,
+    "gru": 2,
+    "gru_reset_before": 1,
+    "mgu": 1,
+    "janet": 0,
+    "peephole_lstm": 2,
+    "projected_lstm": 1,
+    "layer_norm_lstm": 1,
+    "rnn": 0,
+    "antisymmetric": 0,
+    "highway": 0,
+    "leaky": 1,
+    "two_by_two": 3,
+    "two_memories": 5,
+    "nested": 5,
+    "two_deep": 8,
+    "passed_through": 1,
+}
+
+
+@cache
+def polished(cell):
+    return arrange(read_scene(cell))
+
+
+def unpolished(cell):
+    scene = read_scene(cell)
+    placement = place(scene)
+    return Picture(scene, placement, route(scene, placement))
+
+
+def assert_conveyors_are_straight(picture):
+    boxes = picture.placement.boxes
+    wires = {(wire.source, wire.target): wire for wire in picture.wires}
+    for state in picture.scene.states:
+        if state.name in picture.scene.conveyors:
+            stops = (state.old, *picture.scene.conveyors[state.name], state.new)
+            heights = {boxes[stop].y for stop in stops}
+            heights |= {y for pair in pairwise(stops) for _, y in wires[pair].points}
+            assert len(heights) == 1, f"{state.name} runs on {sorted(heights)}"
+
+
+def assert_no_wire_runs_through_a_box(picture):
+    for wire in picture.wires:
+        for key, box in picture.placement.boxes.items():
+            if wire.routed and key not in (wire.source, wire.target):
+                inside = [
+                    (x, y)
+                    for x, y in wire.points
+                    if abs(x - box.x) <= box.half_width and abs(y - box.y) <= box.half_height
+                ]
+                assert not inside, f"{wire.source} to {wire.target} runs through {key}"
+
+
+def assert_wires_share_no_line(picture):
+    ends = {(box.x, box.y) for box in picture.placement.boxes.values()}
+    owners = {}
+    for wire in picture.wires:
+        for first, second in pairwise(wire.points) if wire.routed else ():
+            if first not in ends and second not in ends:
+                owners.setdefault(frozenset((first, second)), set()).add(wire.source)
+    assert not [step for step, sources in owners.items() if len(sources) > 1]
+
+
+def assert_boxes_stand_apart(picture):
+    for (one, a), (other, b) in combinations(picture.placement.boxes.items(), 2):
+        apart = abs(a.x - b.x) >= a.half_width + b.half_width or abs(a.y - b.y) >= a.half_height + b.half_height
+        assert apart, f"{one} stands on {other}"
+
+
+def assert_wires_are_orthogonal_and_whole(picture):
+    placement = picture.placement
+    places = {key: (box.x, box.y) for key, box in placement.boxes.items()} | placement.merges
+    for wire in picture.wires:
+        if wire.routed:
+            assert all(abs(x1 - x0) + abs(y1 - y0) == 1 for (x0, y0), (x1, y1) in pairwise(wire.points))
+            assert wire.points[0] == places[wire.source]
+            end, goal = wire.points[-1], places[wire.target]
+            box = placement.boxes.get(wire.target)
+            ends = {goal} | {(goal[0] + port, goal[1] - 1) for port in (box.ports if box else ()) if port}
+            assert end in ends
+
+
+def assert_wires_enter_at_the_right_side(picture):
+    directions = {"layer": ((0, 1), (1, 0), (-1, 0)), "new": ((1, 0),), "output": ((0, 1),)}
+    for wire in picture.wires:
+        item = picture.scene.items.get(wire.target)
+        if wire.routed and item is not None and item.kind in directions:
+            (x0, y0), (x1, y1) = wire.points[-2:]
+            assert (x1 - x0, y1 - y0) in directions[item.kind], f"{wire.source} enters {wire.target}"
+
+
+def assert_good(picture):
+    assert_wires_enter_at_the_right_side(picture)
+    assert all(wire.routed for wire in picture.wires)
+    assert_conveyors_are_straight(picture)
+    assert_no_wire_runs_through_a_box(picture)
+    assert_wires_share_no_line(picture)
+    assert_boxes_stand_apart(picture)
+    assert_wires_are_orthogonal_and_whole(picture)
+
+
+def test_every_cell_is_drawn_without_a_fault(cell):
+    assert_good(polished(cell))
+
+
+def test_random_cells_are_drawn_without_a_fault(seed, draw_random_cell):
+    assert_good(unpolished(draw_random_cell(seed)))
+
+
+@pytest.mark.parametrize("name", CROSSINGS)
+def test_crossings_stay_few(name, odd):
+    assert crossings(polished((odd | lg.cells.catalogue)[name])) == CROSSINGS[name]
+
+
+def test_polishing_never_harms(known):
+    assert quality(polished(known)) <= quality(unpolished(known))
+
+
+def test_the_lstm_is_the_known_figure(odd):
+    picture = polished(odd["lstm"])
+    boxes, scene = picture.placement.boxes, picture.scene
+    layers = sorted(scene.of_kind("layer"), key=lambda key: boxes[key].x)
+    assert layers == ["forget", "input", "candidate", "output"]
+    assert [scene.items[key].text for key in layers] == ["σ", "σ", "tanh", "σ"]
+    assert len({boxes[key].y for key in layers}) == 1
+    times, plus = scene.conveyors["c"]
+    assert (boxes[times].x, boxes[plus].x) == (boxes["forget"].x, boxes["candidate"].x)
+    assert boxes["old:c"].y == boxes[times].y > boxes["forget"].y > boxes["old:h"].y > boxes["input:x"].y
+    assert boxes["output:y"].y > boxes["old:c"].y
+    (tanh,) = [key for key in scene.of_kind("op") if scene.items[key].text == "tanh"]
+    (last,) = scene.targets(tanh)
+    assert boxes[tanh].x == boxes[last].x and boxes[tanh].y > boxes[last].y > boxes["forget"].y
+
+
+def test_layers_stand_in_one_row_below_the_ops(known):
+    picture = polished(known)
+    boxes = picture.placement.boxes
+    rows = {boxes[key].y for key in picture.scene.of_kind(*LAYERS)}
+    assert len(rows) <= 1
+    assert all(boxes[op].y > max(rows, default=0) for op in picture.scene.of_kind("op"))
+
+
+def test_conveyors_stand_on_top_in_declared_order(odd):
+    picture = polished(odd["two_memories"])
+    heights = [picture.placement.boxes[f"old:{state}"].y for state in ("s", "c", "h")]
+    assert heights == sorted(heights, reverse=True) and len(set(heights)) == 3
+
+
+def test_effort_is_bounded_and_what_is_left_is_straight(odd):
+    scene = read_scene(odd["two_deep"])
+    placement = place(scene)
+    budget = Budget(500)
+    wires = route(scene, placement, budget)
+    assert budget.left <= 0 and len(wires) == len(placement.links)
+    missing = [wire for wire in wires if not wire.routed]
+    assert missing and all(len(wire.points) == 2 for wire in missing)
+
+
+@pytest.mark.parametrize("name", ["lstm", "janet", "passed_through", "swapped"])
+def test_adjoints_too(name, odd):
+    assert_good(unpolished(lg.gradient(odd[name])))
+
+
+def test_no_wire_enters_a_layer_from_above():
+    items = {
+        "above": Item("above", "op", "circle", "+"),
+        "layer": Item("layer", "layer", "layer", "σ"),
+    }
+    wires = (("above", "layer"),)
+    scene = Scene("two", items, wires, (), {})
+    boxes = {"above": Box(12, 20, 1.45, 1.45), "layer": Box(12, 8, 2.5, 1.5, (0,))}
+    placement = Placement(boxes, (), {}, wires, {}, {}, 24, 26)
+    (wire,) = route(scene, placement)
+    assert wire.routed and wire.points[-2] != (12, 9)

@@ -1,0 +1,132 @@
+"""What a figure shows: layers, ops, names and wires, read from the graph of primitive ops."""
+
+import lstmgraph as lg
+from lstmgraph.visual.names import layer_names
+from lstmgraph.visual.records import Name
+from lstmgraph.visual.scene import read_scene
+
+
+def texts(scene, kind):
+    return sorted(scene.items[key].text for key in scene.of_kind(kind))
+
+
+def test_the_lstm_has_four_layers_and_five_ops(odd):
+    scene = read_scene(odd["lstm"])
+    assert texts(scene, "layer") == ["tanh", "σ", "σ", "σ"]
+    assert texts(scene, "op") == ["+", "tanh", "×", "×", "×"]
+    assert scene.items["old:c"].name == Name("C", "t−1") and scene.items["new:h"].name == Name("h", "t")
+    assert scene.items["output:y"].name == Name("h", "t")
+    assert list(scene.conveyors) == ["c"]
+
+
+def test_every_layer_reads_what_its_equation_reads(odd):
+    scene = read_scene(odd["nested"])
+    assert set(scene.sources("forget")) == {"old:h", "input:x"}
+    kept, new = scene.sources("inner_forget")
+    assert scene.sources(kept) == ["forget", "old:c"] and scene.sources(new) == ["input", "candidate"]
+
+
+def test_one_minus_is_one_op_without_a_wire_for_the_one(odd):
+    scene = read_scene(odd["janet"])
+    (minus,) = [key for key in scene.of_kind("op") if scene.items[key].text == "1−"]
+    assert scene.sources(minus) == ["forget"]
+
+
+def test_parameters_and_expressions_of_them_are_no_wires():
+    scene = read_scene(lg.cells.catalogue["antisymmetric"])
+    ends = {end for wire in scene.wires for end in wire}
+    assert ends <= set(scene.items) and not [end for end in ends if "parameter" in end or "transpose" in end]
+    assert "×" not in texts(scene, "op") and texts(scene, "op").count("0.1×") == 2
+
+
+def test_a_peephole_enters_the_layer_and_is_named_in_its_tooltip():
+    scene = read_scene(lg.cells.catalogue["peephole_lstm"])
+    assert set(scene.sources("forget")) == {"old:h", "input:x", "old:c"}
+    assert set(scene.sources("output")) == {"old:h", "input:x", scene.conveyors["c"][-1]}
+    assert "forget.peephole" in scene.items["forget"].tooltip
+
+
+def test_a_layer_norm_is_one_word():
+    scene = read_scene(lg.cells.catalogue["layer_norm_lstm"])
+    assert texts(scene, "layer") == ["LN tanh", "LN σ", "LN σ", "LN σ"]
+    assert texts(scene, "op") == ["+", "LN", "tanh", "×", "×", "×"]
+
+
+def test_a_softmax_is_one_word(odd):
+    scene = read_scene(odd["attentive"])
+    assert texts(scene, "layer") == ["softmax"] and "softmax" in texts(scene, "op")
+
+
+def test_a_concatenation_is_the_bundle_of_its_parts(odd):
+    scene = read_scene(odd["joined"])
+    assert not [key for key in scene.items if "concat" in key]
+    assert set(scene.sources("hidden")) == {"input:x", "old:h"}
+
+
+def test_a_shared_sum_stays_visible():
+    @lg.cell
+    def shared(x, h):
+        both = lg.linear(h, x, name="both")
+        return lg.sigmoid(both) * lg.tanh(both)
+
+    scene = read_scene(shared)
+    assert texts(scene, "layer") == ["W"] and texts(scene, "op") == ["tanh", "×", "σ"]
+
+
+def test_a_term_that_is_read_twice_stays_visible():
+    @lg.cell
+    def shared(x, h):
+        memory = lg.linear(h, name="memory")
+        return lg.sigmoid(memory + lg.linear(x, name="news")) * memory
+
+    scene = read_scene(shared)
+    assert texts(scene, "layer") == ["W", "W"] and texts(scene, "op") == ["+", "×", "σ"]
+
+
+def test_a_sum_that_is_no_layer_stays_a_sum(odd):
+    @lg.cell
+    def residual(x, h):
+        return lg.tanh(lg.linear(x, name="input") + h)
+
+    assert texts(read_scene(residual), "op") == ["+", "tanh"]
+    assert texts(read_scene(odd["independent"]), "op") == []
+
+
+def test_states_that_pass_through_have_a_line_without_ops(odd):
+    assert read_scene(odd["passed_through"]).conveyors["k"] == ()
+    assert read_scene(odd["swapped"]).conveyors == {}
+
+
+def test_one_value_may_be_several_states(odd):
+    scene = read_scene(odd["one_value_three_states"])
+    assert list(scene.conveyors) == ["a"]
+    assert {state.value for state in scene.states} == {scene.conveyors["a"][-1]}
+
+
+def test_what_nobody_reads_is_shown_without_a_wire(odd):
+    assert read_scene(odd["unused_input"]).targets("input:u") == []
+    assert read_scene(odd["unused_state"]).targets("old:k") == []
+
+
+def test_an_adjoint_shows_cotangents_backwards_and_one_sum_a_layer(odd):
+    scene = read_scene(lg.gradient(odd["lstm"]))
+    assert scene.items["old:d_c"].name == Name("∂c", "t") and scene.items["new:d_c"].name == Name("∂c", "t−1")
+    sums = {scene.items[key].text for key in scene.of_kind("sum")}
+    assert sums == {"Σ ∂forget", "Σ ∂input", "Σ ∂candidate", "Σ ∂output"}
+    assert "d_c" in scene.conveyors
+
+
+def test_letters_are_taken_once():
+    names = layer_names(["forget", "input", "inner", "head"], ["h", "x"], {})
+    assert {label: name.base for label, name in names.items()} == {
+        "forget": "f",
+        "input": "input",
+        "inner": "inner",
+        "head": "head",
+    }
+
+
+def test_a_candidate_has_its_conveyors_letter():
+    assert layer_names(["candidate"], ["h", "x"], {"candidate": "C"})["candidate"].base == "C\u0303"
+    two = layer_names(["a.candidate", "b.candidate"], [], {"a.candidate": "C", "b.candidate": "C"})
+    assert two["a.candidate"].base == "a.candidate" or two["a.candidate"].base == "a"

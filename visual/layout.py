@@ -1,0 +1,185 @@
+"""Where everything stands: conveyors straight on top, layers in a row below, ops between them.
+
+The order of the layers, from left to right, is the order in which their results reach the conveyors. Each
+layer opens a column; an op stands in the column of its operand, or opens one where that column's way up is
+taken. All numbers are grid units; the frame's lower left corner is (0, 0).
+"""
+
+from collections.abc import Mapping
+from math import ceil
+
+import networkx as nx
+
+from lstmgraph.visual.bundles import find_bundles, links
+from lstmgraph.visual.columns import Columns, assign_columns
+from lstmgraph.visual.records import LAYERS, Box, Bundle, Placement, Point, Scene
+from lstmgraph.visual.sizes import Size, entering, input_places, name_width, ports_of, size_of
+from lstmgraph.visual.style import COLUMN, LABEL_FONT, LAYER_SIZE, ROW, UNIT
+
+BUS = 3  # height of the line on which sources join, above the frame's lower side
+BUS_STEP = 3  # distance of the lines of further bundles, and of further states without a conveyor
+FIRST_INPUT = 3  # where the first input enters
+MERGE_STEP = 3  # from one point where wires join to the next
+LAYER_ROW = 8  # height of the layers
+MARGIN = 6  # from the frame to the states' names
+
+Sizes = Mapping[str, Size]
+
+
+def place(scene: Scene, rows: Mapping[str, float] | None = None) -> Placement:
+    """Return the placement of a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is to be placed.
+    rows : mapping, optional
+        Op -> row, to stand elsewhere than in the row that the order of the column gives.
+    """
+    columns = assign_columns(scene)
+    chosen = _rows(scene, columns, rows or {})
+    bundles = find_bundles(scene, columns.of)
+    counts = {key: entering(key, scene, bundles) for key in scene.items}
+    sizes = {key: size_of(item, counts[key]) for key, item in scene.items.items()}
+    across, right = _column_places(scene, columns, sizes, bundles)
+    outputs = scene.of_kind("output")
+    width = right + 6 + sum(_step(sizes[key]) for key in outputs[1:]) + (3 if outputs else 0)
+    heights, height = _heights(scene, columns, chosen, len(bundles))
+    boxes = {
+        key: Box(across[column], heights[key], *sizes[key], ports_of(scene.items[key], sizes[key], counts[key]))
+        for key, column in columns.of.items()
+    }
+    boxes.update(_terminals(scene, sizes, columns, heights, (width, height)))
+    return Placement(
+        boxes=boxes,
+        bundles=bundles,
+        merges=_merge_points(scene, bundles, boxes),
+        links=links(scene, bundles),
+        rows=chosen,
+        columns=columns.of,
+        width=width,
+        height=height,
+    )
+
+
+# ---- rows and heights
+
+
+def _rows(scene: Scene, columns: Columns, wanted: Mapping[str, float]) -> dict[str, float]:
+    """Return the row of each op between layers and conveyors: 0 is the upper one.
+
+    A stack that begins below a conveyor and ends away from it flows downwards, any other upwards.
+    """
+    line = {key for path in scene.conveyors.values() for key in path}
+    found: dict[str, float] = {}
+    for stack in columns.stacks.values():
+        from_above = any(source in line for source in scene.sources(stack[0]))
+        to_above = any(target in line for target in scene.targets(stack[-1]))
+        order = stack if from_above and not to_above else stack[::-1]
+        found.update({key: float(place) for place, key in enumerate(order)})
+    found.update({key: row for key, row in wanted.items() if key in found})
+    return found
+
+
+def _heights(scene: Scene, columns: Columns, rows: Mapping[str, float], bundles: int) -> tuple[dict[str, int], int]:
+    """Return the height of each placed item and of each state's line, and the frame's height."""
+    below = [state.name for state in scene.states if state.name not in scene.conveyors]
+    layer_row = LAYER_ROW if scene.of_kind(*LAYERS) else LAYER_ROW - ROW
+    layer_row += BUS_STEP * (max(len(below) - 1, 0) + max(bundles - 1, 0))
+    middle = ceil(max((row + 1 for row in rows.values()), default=0))
+    top = layer_row + ROW * (middle + len(scene.conveyors)) + (0 if scene.conveyors else 2)
+    found: dict[str, int] = {}
+    for place, (state, path) in enumerate(scene.conveyors.items()):
+        found.update(dict.fromkeys((*path, f"state {state}"), top - ROW * place))
+    for place, state in enumerate(below):
+        found[f"state {state}"] = _bus(len(below)) - BUS_STEP * place
+    for key in columns.of:
+        if key not in found:
+            in_row = scene.items[key].kind in LAYERS
+            found[key] = layer_row if in_row else int(layer_row + ROW * (middle - rows.get(key, 0.0)))
+    return found, top + 4
+
+
+def _bus(states: int) -> int:
+    """Return the height of the line on which sources join: that of the first of the states from below."""
+    return BUS if states < 2 else BUS_STEP * (states - 1) + 1
+
+
+# ---- columns and what joins between them
+
+
+def _merge_points(scene: Scene, bundles: tuple[Bundle, ...], boxes: Mapping[str, Box]) -> dict[str, Point]:
+    """Return the points where wires join: at the left, or for a further bundle before its first layer."""
+    bus = _bus(sum(state.name not in scene.conveyors for state in scene.states))
+    found: dict[str, Point] = {}
+    for place, bundle in enumerate(bundles):
+        if place == 0:
+            for name, x in zip(bundle.merges, _first_merges(scene, bundle), strict=True):
+                found[name] = (x, bus)
+            continue
+        x = min(boxes[layer].x for layer in bundle.layers) - 4
+        for back, name in enumerate(reversed(bundle.merges)):
+            found[name] = (x - MERGE_STEP * back, bus + BUS_STEP * place)
+    return found
+
+
+def _first_merges(scene: Scene, bundle: Bundle) -> list[int]:
+    """Return where the first bundle's sources join: each input where it enters."""
+    entries, found = input_places(scene, FIRST_INPUT), [0]
+    for source in bundle.sources[1:]:
+        found.append(max(entries.get(source, 0), found[-1] + MERGE_STEP))
+    return found[1:]
+
+
+def _column_places(scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[Bundle, ...]) -> tuple[list[int], int]:
+    """Return the x of each column, apart enough for boxes, labels and joining wires, and the last end."""
+    count = max(columns.count, 1)
+    half, label, joining = [0.0] * count, [0.0] * count, [0] * count
+    for key, column in columns.of.items():
+        half[column] = max(half[column], sizes[key][0])
+        if scene.items[key].name is not None:
+            label[column] = max(label[column], (name_width(scene.items[key].name, LABEL_FONT) + 12) / UNIT)
+    for bundle in bundles[1:]:
+        joining[min(columns.of[layer] for layer in bundle.layers)] += MERGE_STEP * len(bundle.merges)
+    last = [x for bundle in bundles[:1] for x in _first_merges(scene, bundle)]
+    left = max([FIRST_INPUT, *last, *input_places(scene, FIRST_INPUT).values()]) + 5
+    places = [left + joining[0] + max(0, ceil(half[0] - LAYER_SIZE[0]))]
+    for column in range(1, count):
+        boxes = half[column - 1] + half[column] + 2.9
+        step = max(COLUMN, ceil(boxes), ceil(label[column - 1] + 2))
+        places.append(places[-1] + step + joining[column])
+    return places, places[-1] + max(0, ceil(half[-1] - LAYER_SIZE[0]), ceil(label[-1]) - 6)
+
+
+# ---- terminals
+
+
+def _step(size: Size) -> int:
+    return 2 * ceil(size[0]) + 1
+
+
+def _terminals(
+    scene: Scene,
+    sizes: Sizes,
+    columns: Columns,
+    heights: Mapping[str, int],
+    frame: tuple[int, int],
+) -> dict[str, Box]:
+    """Return the boxes of states at the left and right, inputs below, outputs above."""
+    width, height = frame
+    found: dict[str, Box] = {}
+    for state in scene.states:
+        y = heights[f"state {state.name}"]
+        for key, x, sign in ((state.old, 0, -1), (state.new, width, 1)):
+            away = MARGIN + max(0, ceil(sizes[key][0] - 2.5))
+            found[key] = Box(x + sign * away, y, *sizes[key])
+    for key, x in input_places(scene, FIRST_INPUT).items():
+        found[key] = Box(x, -5, *sizes[key])
+    graph = nx.DiGraph(scene.wires)
+    outputs = scene.of_kind("output")
+    outputs.sort(key=lambda key: max((columns.of.get(s, -1) for s in graph.predecessors(key)), default=-1))
+    x = width - 4 + (sizes[outputs[-1]][0] > 3 if outputs else 0)
+    for key in reversed(outputs):
+        found[key] = Box(int(x), height + 5, *sizes[key])
+        x -= _step(sizes[key])
+    return found
