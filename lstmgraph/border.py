@@ -282,6 +282,6 @@ def float_dtype(params: Mapping[str, Any], x: Any) -> Any:
     return np.dtype("float64")
 
 
-def in_returned_form(traced: Traced, outputs: Mapping[str, Any]) -> Any:
+def in_returned_form(outputs: Mapping[str, Any]) -> Any:
     """Return the one output as an array, several as a dictionary."""
-    return next(iter(outputs.values())) if len(traced.outputs) == 1 else dict(outputs)
+    return next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)

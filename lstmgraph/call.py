@@ -87,7 +87,7 @@ class Call:
         sequence = self.engine.sequence
         outputs = {name: line.result(context, ("output", name)) for name in sequence.outputs}
         states = {name: line.result(context, ("next", name)) for name in sequence.states}
-        return in_returned_form(sequence, outputs), states
+        return in_returned_form(outputs), states
 
     def cotangents(self, dy: Any, dstate: Any) -> dict[str, Any]:
         """Return the cotangent leaves; what is not given is zero."""

@@ -43,7 +43,7 @@ def over_sequences(traced: Traced) -> Traced:
     dims = {dim for node in traced.leaves.values() for dim in node.shape if isinstance(dim, str)}
     dims |= {dim for _, node in traced.graph.nodes(data="node") for dim in node.shape if isinstance(dim, str)}
     symbols = sorted({part for dim in dims for part in dim.split("+") if not part.isdigit()} - {"T", "B"})
-    run = make(builder, traced, values, tuple((symbol, symbol) for symbol in symbols), False, traced.name)
+    run = make(builder, traced, values, tuple((symbol, symbol) for symbol in symbols), traced.reverse, traced.name)
     for name in traced.outputs:
         builder.sink("output", result(run, "output", name, rows), name)
     for name in traced.states:

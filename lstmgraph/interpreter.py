@@ -164,7 +164,7 @@ def interpret(
         inputs["@reset"] = flags[..., None].astype(dtype)
     if valid is None:
         outputs, final = _run(graph, sizes, inputs, states, values, dtype)
-        return in_returned_form(traced, outputs), final
+        return in_returned_form(outputs), final
     rows = []
     for b, length in enumerate(valid):
         row_inputs = {k: v[:length, b : b + 1] for k, v in inputs.items()}
@@ -175,10 +175,11 @@ def interpret(
         for name in traced.outputs
     }
     for b, (row, _) in enumerate(rows):
-        for name, value in row.items():
-            outputs[name][: valid[b], b] = value[:, 0]
+        for name in traced.outputs:
+            outputs[name][: valid[b], b] = row[name][:, 0]
+    outputs |= {name: sum(row[name] for row, _ in rows) for name in traced.sums}
     final = {name: np.concatenate([s[name] for _, s in rows]) if rows else states[name] for name in traced.states}
-    return in_returned_form(traced, outputs), final
+    return in_returned_form(outputs), final
 
 
 def _run(
@@ -191,9 +192,10 @@ def _run(
     }
     with np.errstate(all="ignore"):
         if isinstance(traced, Cell):
-            results = run_cell(traced, [leaves[leaf] for leaf in traced.leaves], sizes)
+            results = run_cell(traced, [leaves[leaf] for leaf in traced.leaves], sizes, traced.reverse)
             return (
-                {name: results["output", name] for name in traced.outputs},
+                {name: results["output", name] for name in traced.outputs}
+                | {name: results["sum", name] for name in traced.sums},
                 {name: results["final", name] for name in traced.states},
             )
         T, B = next(iter(inputs.values())).shape[:2]

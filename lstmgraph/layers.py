@@ -227,7 +227,7 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
     name : str
         Prefix of its parameters, states and labels.
     reverse : bool
-        Run from the last step to the first (of each row's valid part).
+        Run from the last step to the first (of each row's valid part); an adjoint cell, from the first to the last.
     **sizes
         Other symbols of the cell.
     """
@@ -249,7 +249,7 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
         shape = tuple(bound.get(dim, dim) for dim in node.shape)
         attrs = dict(node.attrs) | {"name": f"{name}.{node.name}"}
         values[leaf] = builder.leaf(kind, shape, **attrs)
-    run = make(builder, cell, values, tuple(bound.items()), reverse, name)
+    run = make(builder, cell, values, tuple(bound.items()), reverse != cell.reverse, name)
     nexts = builder.graph.graph.setdefault("nexts", {})
     for state in cell.states:
         nexts[f"{name}.{state}"] = result(run, "final", state, ("T", "B"))

@@ -93,7 +93,20 @@ class Cell(Traced):
     """A recurrent cell: from inputs and previous states to outputs and next states.
 
     Made by `lstmgraph.cell`; called on symbols inside another cell it is inlined, its parameters prefixed.
+
+    Parameters
+    ----------
+    graph, returns, doc
+        As of `Traced`.
+    reverse : bool
+        Whether it runs from the last step to the first, as the adjoint of a cell does.
     """
+
+    def __init__(
+        self, graph: nx.MultiDiGraph, returns: str | tuple[str, ...] = "tuple", doc: str = "", reverse: bool = False
+    ) -> None:
+        super().__init__(graph, returns, doc)
+        self.reverse = reverse
 
     def __call__(self, *values: Symbol, name: str | None = None, size: Dim | None = None) -> Any:
         """Inline the cell into the one being written and return what its function returned.

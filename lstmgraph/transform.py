@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from lstmgraph.graph import SINKS, Builder, Node, Symbol, named, operands, rebuild
+from lstmgraph.graph import Builder, Node, Symbol, named, operands, rebuild
 from lstmgraph.traced import Cell, Traced
 
 RESET = "@reset"  # no Python argument can have this name
@@ -24,7 +24,8 @@ def with_reset(traced: Any) -> Any:
     made: dict[str, Symbol] = {}
     for key, node in traced.graph.nodes(data="node"):
         if node.op == "recur":
-            flag = flag or builder.leaf("input", (*rows, 1), name=RESET)
+            if flag is None:
+                flag = builder.leaf("input", (*rows, 1), name=RESET)
             made[key] = _reset_recur(builder, node, [made[s] for s in operands(traced.graph, key)], flag)
         else:
             made |= {key: rebuild(traced.graph, builder, keep=[key], replace=made)[key]}
@@ -45,7 +46,7 @@ def _reset_cell(cell: Cell, builder: Builder) -> Cell:
         state = builder.leaf("state", cell.leaves[f"state:{name}"].shape, name=name)
         made[key] = builder.add("select", flag, 0.0, state)
     rebuild(cell.graph, builder, replace=made)
-    return Cell(builder.freeze(cell.name), cell.returns)
+    return Cell(builder.freeze(cell.name), cell.returns, reverse=cell.reverse)
 
 
 def _reset_recur(builder: Builder, node: Node, sources: list[Symbol], flag: Symbol) -> Symbol:
@@ -55,6 +56,3 @@ def _reset_recur(builder: Builder, node: Node, sources: list[Symbol], flag: Symb
     given = dict(zip(cell.leaves, sources, strict=True)) | {f"input:{RESET}": flag}
     attrs["cell"] = inner
     return builder.add("recur", *(given[leaf] for leaf in inner.leaves), **attrs)
-
-
-__all__ = ["RESET", "SINKS", "with_reset"]

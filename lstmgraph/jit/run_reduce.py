@@ -118,7 +118,7 @@ class RunReduce:
 
     def _spread(self, jobs: list[tuple[float, int, Callable[[int, int, int], None]]]) -> None:
         """Give each thread about the same work: a run of panels of one or more values."""
-        total = sum(work * units for work, units, _ in jobs)
+        total = sum(work * units for work, units, _ in jobs) or 1.0
         parts = self.executor.parts(total, sum(units for _, units, _ in jobs) or 1)
         tasks: list[list[Callable[[], None]]] = [[] for _ in range(parts)]
         done = 0.0

@@ -98,6 +98,13 @@ def test_pictures_have_ids_tooltips_and_shapes():
     assert lg.draw(LSTM).png.startswith(b"\x89PNG")
 
 
+def test_the_engine_draws_the_wires_where_we_put_them():
+    figure = lg.draw(LSTM)
+    ours = re.search(r'pos="e,\S+ ([^"]*)"', edges(figure.dot)["old:h", "output"])[1].split()
+    drawn = re.search(r'id="lstm.old:h to output".*?<path[^>]* d="([^"]*)"', figure.svg, flags=re.S)[1]
+    assert len(re.findall(r"-?[\d.]+,-?[\d.]+", drawn)) == len(ours) > 4
+
+
 def test_every_primitive_op_is_in_the_graph_figure():
     dot = lg.draw(LSTM, figure="graph").dot
     assert len(edges(dot)) == LSTM.graph.number_of_edges()
