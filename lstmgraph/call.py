@@ -21,7 +21,7 @@ from lstmgraph.engine import COTANGENT, Line
 from lstmgraph.errors import GraphError, ShapeError, nearest
 from lstmgraph.graph import keys_of, node_of, resize
 from lstmgraph.jit.executor import Context
-from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.rows import Rows, full_rows
 from lstmgraph.traced import Traced
 from lstmgraph.transform import RESET
 
@@ -60,7 +60,7 @@ class Call:
         self.inputs, T, B = as_inputs(traced, sizes, x, dtype)
         check_index_range(traced, self.inputs, program.index_limits)
         self.state = as_state(traced, sizes, state, B, dtype)
-        self.rows = Rows(T, B, as_lengths(lengths, T, B))
+        self.rows = full_rows(T, B) if lengths is None else Rows(T, B, as_lengths(lengths, T, B))
         flags = as_reset(reset, T, B)
         self.engine = program.engine if flags is None else program.reset_engine
         self.flags = None if flags is None else flags[..., None].astype(dtype)

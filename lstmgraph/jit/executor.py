@@ -1,6 +1,7 @@
 """What every stage of a plan runs on: compiled functions, leased buffers, slices of rows on threads."""
 
 from collections.abc import Callable, Mapping
+from ctypes import addressof, c_char
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from lstmgraph.jit.tile import SUPPORT, support_source, tiles_source
 Array = np.ndarray[Any, Any]
 Function = Callable[..., None]
 SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
-SMALL = 2048  # elements below which the allocator is quicker than the arena
+SMALL = 8192  # elements below which the allocator is quicker than the arena
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Executor:
         """Return what a kernel takes for its buffers: their addresses, or under the shim the arrays."""
         if not self.compiled:
             return buffers
-        return np.array([buffer.__array_interface__["data"][0] for buffer in buffers], np.int64)
+        return np.array([_address(buffer) for buffer in buffers], np.int64)
 
     def call(
         self, function: Function, buffers: list[Array], sizes: Array, spans: list[tuple[int, int]], t0: int, t1: int
@@ -121,6 +122,14 @@ class Executor:
     def parts(self, work: float, most: int) -> int:
         """Return on how many threads to spread some floating-point operations."""
         return max(1, min(self.threads, int(work / SLICE_WORK), most))
+
+
+def _address(buffer: Array) -> int:
+    """Return where a buffer begins; by way of ctypes, which is four times quicker where it can."""
+    try:
+        return addressof(c_char.from_buffer(buffer))
+    except (TypeError, ValueError):  # read-only or empty
+        return int(buffer.__array_interface__["data"][0])
 
 
 def row_work(kernel: Kernel, sizes: Mapping[Dim, Dim]) -> float:

@@ -6,7 +6,7 @@ the first step and one after each step. So padding is never read, and the cost f
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,3 +113,9 @@ class Rows:
         back = np.empty_like(rows)
         back[self.order] = rows
         return back
+
+
+@lru_cache(maxsize=16)
+def full_rows(T: int, B: int) -> Rows:
+    """Return the rows of a batch without padding; the tables of recent ones are kept."""
+    return Rows(T, B)
