@@ -23,7 +23,7 @@ from lstmgraph.graph import keys_of, node_of, resize
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.rows import Rows, full_rows
 from lstmgraph.traced import Traced
-from lstmgraph.transform import RESET
+from lstmgraph.transforms import RESET
 
 if TYPE_CHECKING:
     from lstmgraph.program import Program

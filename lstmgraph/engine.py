@@ -262,7 +262,7 @@ class Engine:
     def main(self) -> Line:
         """Forward and backward pass, sharing what is saved; a plain call runs its first phase."""
         graph = split(save(with_gradient(self.sequence)))
-        late = [name for name in graph.inputs if name.startswith(COTANGENT)]
+        late = [name for name in (*graph.inputs, *graph.parameters) if name.startswith(COTANGENT)]
         return Line(graph, self.executor, self.sizes, late)
 
     @cached_property

@@ -23,7 +23,7 @@ from lstmgraph.errors import GraphError
 from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
 from lstmgraph.plugins import op
 from lstmgraph.traced import Cell, Traced
-from lstmgraph.transform import with_reset
+from lstmgraph.transforms import with_reset
 
 
 def evaluate(graph: nx.MultiDiGraph, leaves: Mapping[str, Any], sizes: Mapping[Dim, Dim], dtype: Any) -> dict[str, Any]:

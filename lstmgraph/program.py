@@ -16,7 +16,7 @@ from lstmgraph.initializers import initialize
 from lstmgraph.jit.executor import Context, Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.traced import Traced
-from lstmgraph.transform import with_reset
+from lstmgraph.transforms import with_reset
 
 __all__ = ["Bound", "Gradients", "Program", "compile"]
 

@@ -18,7 +18,7 @@ from lstmgraph.interpreter import evaluate, interpret
 from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
 from lstmgraph.traced import Traced
-from lstmgraph.transform import RESET, with_reset
+from lstmgraph.transforms import RESET, with_reset
 
 FORMS = ("plain", "lengths", "reset")
 TOLERANCE = {"float32": 5e-5, "float64": 1e-10}

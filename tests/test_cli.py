@@ -73,6 +73,16 @@ def test_resuming_goes_on_in_the_same_folder(trained, call):
     assert len((folder / "loss.csv").read_text().splitlines()) == 19
 
 
+def test_resuming_on_another_text_keeps_the_models_characters(trained, call, tmp_path):
+    folder, _ = trained
+    characters = json.loads((folder / "text.json").read_text())["characters"]
+    (tmp_path / "other.txt").write_text("Éa zebra! " * 60)
+    status, _, err = call("train", "--resume", folder, "--text", tmp_path / "other.txt", "--steps", 1)
+    assert (status, err) == (0, "")
+    record = json.loads((folder / "text.json").read_text())
+    assert record["characters"] == characters and record["source"] == str(tmp_path / "other.txt")
+
+
 def test_a_model_is_never_written_over(trained, call, text):
     folder, _ = trained
     before = (folder / "model.json").read_bytes()

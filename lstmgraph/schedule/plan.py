@@ -103,7 +103,7 @@ def make_plan(traced: Traced, target: Machine, late: Iterable[str] = ()) -> Plan
     target : Machine
         What kernels are generated for.
     late : iterable of str
-        Names of the inputs that are known only in the second phase (cotangents).
+        Names of the inputs and parameters that are known only in the second phase (cotangents).
     """
     return _Planner(traced, target, set(late)).plan()
 
@@ -113,7 +113,7 @@ class _Planner:
         self.traced = traced
         self.target = target
         self.graph: nx.MultiDiGraph = traced.graph
-        leaves = named(self.graph, "input")
+        leaves = {**named(self.graph, "input"), **named(self.graph, "parameter")}
         self.late = descendants(self.graph, [key for name, key in leaves.items() if name in late])
         self.spread = {key for key in self.graph if self._is_spread(key)}
         self.depth = self._depths()

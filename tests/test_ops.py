@@ -1,0 +1,216 @@
+"""Every op of the registry: its kernel means what its NumPy function means, its gradient is the derivative.
+
+An op that works on rows, feature by feature or along the features, is tested as it is. Any other needs a line in
+`SPECIAL`, and an op of a plug-in is tested like ours.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+import lstmgraph as lg
+from lstmgraph.engine import over_sequences
+from lstmgraph.errors import ShapeError
+from lstmgraph.ops.contract import Fold, Glyph
+from lstmgraph.plugins import ops
+from lstmgraph.testing import random_feeds
+
+SIZES = (1, 15, 16, 17, 37)
+ENTRIES = 4
+
+
+def tied_matrix(z):
+    return z @ z.builder.add("transpose", lg.parameter("U", shape=("H", "H")))
+
+
+def parts_of(z):
+    narrow = lg.linear(z, name="narrow", size=2)
+    both = lg.concat(z, lg.tanh(z), narrow)
+    first, second, third = (
+        z.builder.add("part", both, index=index, parts=(z.shape[-1], z.shape[-1], 2)) for index in range(3)
+    )
+    return first * second + lg.row_sum(third)
+
+
+# op -> the value to test it in, of a row z; or a row that has the op in its gradient or around it
+SPECIAL = {
+    "log": lambda z: lg.log(1.5 + lg.tanh(z)),
+    "sqrt": lambda z: lg.sqrt(1.5 + lg.tanh(z)),
+    "div": lambda z: lg.tanh(z) / (2 + lg.sigmoid(z)) + 1 / (2 + lg.tanh(z)),
+    "equal": lambda z: z.builder.add("equal", lg.relu(z), 0.0) * z,
+    "select": lambda z: lg.select(z > 0.1, lg.tanh(z), 0.5 * z),
+    "broadcast": lambda z: z * z.builder.add("broadcast", 0.5, target=z.shape) + lg.row_sum(z),
+    "matmul": lambda z: z @ lg.parameter("U", shape=("H", "H")),
+    "transpose": tied_matrix,
+    "concat": lambda z: lg.linear(both=lg.concat(z, lg.tanh(z)), name="mix"),
+    "part": parts_of,
+    "outer": lambda z: z @ lg.parameter("U", shape=("H", "H")),
+    "batch_sum": lambda z: z * lg.parameter("v") + lg.parameter("s", shape=()),
+    "sum_to": lambda z: z * (lg.parameter("v") * lg.parameter("s", shape=())),
+    "size_of": lambda z: z.builder.add("size_of", size=z.shape[-1]) * z / 20,
+    "gather": lambda z: z,
+    "scatter": lambda z: z,
+    "one_hot": lambda z: z,
+    "recur": lambda z: z,
+    "item": lambda z: z,
+}
+INDEXED = {"gather", "scatter", "one_hot"}
+NOT_DIFFERENTIABLE = {"stop_gradient"}  # differences see through it; test_autodiff says what it does
+ANY_SHAPE = {"batch_sum", "broadcast", "item", "outer", "scatter", "size_of", "sum_to"}  # no user writes them
+
+
+def arity(definition):
+    return 1 + max(map(int, re.findall(r"\{(\d)\}", str(definition.kernel))))
+
+
+def value_of(name, z):
+    """Return a value made with an op, of a row z."""
+    definition = ops()[name]
+    if name in SPECIAL:
+        return SPECIAL[name](z)
+    if definition.kind == "pointwise":
+        operands = (z, lg.tanh(z) - 0.2, 0.3)
+        return z.builder.add(name, *operands[: arity(definition)])
+    if definition.kind in ("reduction", "running"):
+        return z.builder.add(name, z)
+    raise AssertionError(f"op {name!r} of kind {definition.kind!r} is not tested: say in SPECIAL how a cell uses it")
+
+
+def cell_of(name):
+    """Return a cell that has an op in a loop, its value as an output, and no other product of a state."""
+    if name in INDEXED:
+        return indexed
+
+    @lg.cell
+    def with_op(x, h):
+        z = lg.linear(x, name="input") + lg.parameter("scale") * h
+        value = value_of(name, z)
+        return {"value": value, "h": lg.tanh(0.5 * value + z)}
+
+    return with_op
+
+
+@lg.cell
+def indexed(index, h):
+    row = lg.embedding(index, ENTRIES, "H", name="table") + lg.linear(lg.one_hot(index, ENTRIES), name="code")
+    return {"value": row, "h": lg.tanh(row + lg.parameter("scale") * h)}
+
+
+def sizes_for(name, hidden_size):
+    return {"hidden_size": hidden_size, "steps": 2, "batch": 3}
+
+
+def ops_in(cell):
+    graphs = [cell.graph, over_sequences(cell).graph, lg.gradient(cell).graph]
+    return {node.op for graph in graphs for _, node in graph.nodes(data="node")}
+
+
+@pytest.mark.parametrize("name", ops())
+def test_the_cell_of_an_op_has_it(name):
+    assert name in ops_in(cell_of(name))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ops())
+def test_the_kernel_means_what_the_op_means(name, dtype):
+    for hidden_size in SIZES if dtype == "float64" else (1, 17):  # the text is one, whatever the dtype
+        forms = ("plain", "reset") if hidden_size == 17 else ("plain",)
+        lg.assert_same(cell_of(name), compiled=False, dtype=dtype, forms=forms, **sizes_for(name, hidden_size))
+
+
+@pytest.mark.parametrize("name", [name for name in ops() if name not in NOT_DIFFERENTIABLE])
+def test_the_pullback_is_the_derivative(name):
+    lg.check_gradients(cell_of(name), seed=1, **sizes_for(name, 5))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [name for name in ops() if name not in INDEXED])
+def test_nan_and_infinity_spread_as_they_mean_and_to_no_other_row(name, bad, in_numpy):
+    cell = cell_of(name)
+    program = lg.compile(cell, input_size=3, hidden_size=6, dtype="float64", threads=1)
+    feeds = random_feeds(program, 3, 4, 0)
+    clean, _ = program(feeds.params, feeds.x, feeds.state)
+    feeds.x["x"][1, 2, 0] = bad
+    lg.assert_same(cell, vars(feeds), hidden_size=6, compiled=False, forms=("plain",))
+    value, _ = program(feeds.params, feeds.x, feeds.state)
+    rows = [0, 1, 3]
+    assert np.array_equal(value[:, rows], clean[:, rows])
+    assert np.array_equal(value[0], clean[0])
+
+
+@pytest.mark.parametrize("name", ops())
+def test_nan_in_a_weight_spreads_as_it_means(name, in_numpy):
+    cell = cell_of(name)
+    program = lg.compile(cell, hidden_size=6, dtype="float64", **({} if name in INDEXED else {"input_size": 3}))
+    feeds = random_feeds(program, 2, 3, 0)
+    for parameter, value in feeds.params.items():
+        if value.ndim:
+            feeds.params[parameter].flat[-1] = np.nan
+    lg.assert_same(cell, vars(feeds), hidden_size=6, compiled=False, forms=("plain",))
+
+
+# ---- what an op says of itself
+
+
+def wrong_shapes(name):
+    """Return shapes that an op refuses, and its attributes."""
+    definition = ops()[name]
+    special = {
+        "matmul": ((("B", 3), (4, 5)), {}),
+        "concat": ((("B", 3), (4,)), {}),
+        "part": ((("B", 7),), {"index": 0, "parts": (3, 5)}),
+        "transpose": (((4,),), {}),
+        "gather": (((4,), ("B",)), {}),
+        "one_hot": ((("B", 3),), {"size": 4}),
+        "recur": ((("T", "B", 3),), {"cell": lg.cells.catalogue["rnn"], "sizes": (("H", 4), ("I", 3))}),
+    }
+    if name in special:
+        return special[name]
+    if definition.kind in ("reduction", "running"):
+        return ((4,),), {}
+    return ((("B", 3), ("B", 4), ("B", 5))[: arity(definition)] if arity(definition) > 1 else (("B", 3, 4),)), {}
+
+
+@pytest.mark.parametrize("name", sorted(set(ops()) - ANY_SHAPE))
+def test_a_wrong_shape_is_refused_by_the_name_of_the_op_and_the_shape(name):
+    shapes, attributes = wrong_shapes(name)
+    with pytest.raises(ShapeError) as refused:
+        ops()[name].shape(shapes, attributes)
+    message = str(refused.value)
+    assert message.startswith(name) and "got" in message and "expected" in message
+    assert any(character.isdigit() for character in message) or "matrix" in message, "the shape stands in it"
+
+
+@pytest.mark.parametrize("name", ops())
+def test_an_op_says_all_of_itself(name):
+    definition = ops()[name]
+    assert definition.name == name and definition.doc.endswith(".") and isinstance(definition.glyph, Glyph)
+    if definition.kind == "reduction":
+        assert isinstance(definition.kernel, Fold)
+    elif definition.kind == "pointwise":
+        assert isinstance(definition.kernel, str)
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_machine_code_means_what_the_ops_mean(dtype, run_as):
+    run_as("compiled")
+    rows = [name for name in ops() if name not in INDEXED and ops()[name].kind in ("pointwise", "reduction", "running")]
+
+    @lg.cell
+    def every_op(x, h):
+        z = lg.linear(x, name="input") + lg.parameter("scale") * h
+        values = {f"of_{name}": value_of(name, z) for name in rows if name not in ("sum_to", "size_of")}
+        return {**values, "h": lg.tanh(lg.linear(h, name="again") + z)}
+
+    lg.assert_same(every_op, hidden_size=17, dtype=dtype, forms=("plain",), compiled=True)
+    lg.assert_same(indexed, hidden_size=17, dtype=dtype, forms=("plain",), compiled=True)
+
+
+def test_an_op_without_a_test_is_seen(monkeypatch):
+    from dataclasses import replace
+
+    unknown = replace(ops()["matmul"], name="mystery")
+    monkeypatch.setitem(ops(), "mystery", unknown)
+    with pytest.raises(AssertionError, match="op 'mystery' of kind 'matmul' is not tested: say in SPECIAL"):
+        cell_of("mystery")
