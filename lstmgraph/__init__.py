@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 _WORDS = {
     "lstmgraph.trace": "cell network",
-    "lstmgraph.layers": "linear sigmoid_layer tanh_layer gate parameter embedding one_hot recur softplus mean softmax "
-    "cumax layer_norm",
+    "lstmgraph.layers": "linear sigmoid_layer tanh_layer gate parameter embedding one_hot recur delay softplus mean "
+    "softmax cumax layer_norm",
     "lstmgraph.traced": "Cell Network",
     "lstmgraph.autodiff": "gradient",
     "lstmgraph.interpreter": "interpret",
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from lstmgraph.errors import ShapeError as ShapeError
     from lstmgraph.interpreter import interpret as interpret
     from lstmgraph.layers import cumax as cumax
+    from lstmgraph.layers import delay as delay
     from lstmgraph.layers import embedding as embedding
     from lstmgraph.layers import gate as gate
     from lstmgraph.layers import layer_norm as layer_norm

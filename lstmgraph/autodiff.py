@@ -117,7 +117,9 @@ class _AdjointMaker:
         found = backpropagate(builder, self.seeds)
         self._finish(made, found)
         self._label()
-        return Adjoint(Cell(_pruned(builder, f"d_{cell.name}"), reverse=not cell.reverse), self.origins, self.states, self.results)
+        return Adjoint(
+            Cell(_pruned(builder, f"d_{cell.name}"), reverse=not cell.reverse), self.origins, self.states, self.results
+        )
 
     def _place(self, result: Result) -> int:
         kind, name = result

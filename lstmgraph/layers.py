@@ -259,6 +259,40 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs  # type: ignore[return-value]
 
 
+def delay(value: Symbol, steps: int = 1, *, name: str | None = None) -> Symbol:
+    """Return what a value was some steps ago, zeros before that: a state that the cell keeps by itself.
+
+    Parameters
+    ----------
+    value : Symbol
+        An input or a state as the cell received it, or any value if named.
+    steps : int
+        How many steps ago.
+    name : str, optional
+        What the states are called after: ``NAME_delayed``, ``NAME_delayed_2``, ...; the value's own name by default.
+
+    Raises
+    ------
+    GraphError
+        For an expression without a name, or a number of steps below 1.
+    """
+    builder = active("delay")
+    given = builder.lift(value, "delay")
+    name = name or given.node.name
+    if not name or not isinstance(steps, int) or steps < 1:
+        raise GraphError(
+            f"lg.delay{say_line(user_line())}: got {given.node.op} {steps} steps ago, expected a value with a name and "
+            "at least 1 step; pass name="
+        )
+    nexts = builder.graph.graph.setdefault("nexts", {})
+    for step in range(1, steps + 1):
+        state = f"{name}_delayed" if step == 1 else f"{name}_delayed_{step}"
+        if nexts.setdefault(state, given).key != given.key:
+            raise GraphError(f"lg.delay: {name!r} is delayed already as another value; give it another name=")
+        given = builder.leaf("state", given.shape, name=state)
+    return given
+
+
 def softplus(value: Symbol) -> Symbol:
     """Return log(1 + exp(value)), without overflow."""
     add = value.builder.add

@@ -102,8 +102,12 @@ def cell(function: Callable[..., Any]) -> Cell:
         if settled == dims:
             for state in states:
                 builder.sink("next", nexts[state], state)
+            hidden = builder.graph.graph.pop("nexts", {})
+            for state, value in hidden.items():
+                builder.sink("next", value, state)
             for output, value in outputs.items():
                 builder.sink("output", value, output)
+            builder.graph.graph["hidden"] = tuple(hidden)
             return Cell(builder.freeze(name), returns, inspect.getdoc(function) or "")
         dims = settled
     raise GraphError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from lstmgraph.errors import GraphError, nearest
-from lstmgraph.graph import Builder, Dim, Node, Shape, Symbol, digest, features, named, node_of, rebuild
+from lstmgraph.graph import Builder, Dim, Node, Shape, Symbol, digest, features, named, node_of, rebuild, resize
 
 if TYPE_CHECKING:
     from lstmgraph.autodiff import Adjoint
@@ -120,7 +120,8 @@ class Cell(Traced):
         size : int or str, optional
             The hidden size where the states given do not settle it.
         """
-        expected = self.inputs + self.states
+        hidden = self.graph.graph.get("hidden", ())  # the states of delays, which the cell keeps by itself
+        expected = self.inputs + tuple(state for state in self.states if state not in hidden)
         if len(values) != len(expected) or not all(isinstance(value, Symbol) for value in values):
             raise GraphError(
                 f"cell {self.name}: got {len(values)} arguments, expected {len(expected)} values of the cell being "
@@ -129,7 +130,10 @@ class Cell(Traced):
         builder = values[0].builder
         sizes = self.bind_sizes(dict(zip(expected, values, strict=True)), size)
         prefix = f"{name}." if name else ""
-        given = dict(zip(self._argument_keys, values, strict=True))
+        leaves = {**named(self.graph, "input"), **named(self.graph, "state")}
+        given = {leaves[name]: value for name, value in zip(expected, values, strict=True)}
+        kept = {state: self._keep(builder, prefix + state, state, sizes) for state in hidden}
+        given |= {leaves[state]: symbol for state, symbol in kept.items()}
 
         def rename(into: Builder, node: Node) -> Symbol | None:
             if node.op != "parameter":
@@ -144,14 +148,17 @@ class Cell(Traced):
             if key in made:
                 claim(builder, prefix + label)
                 builder.label(prefix + label, made[key])
-        return self._as_returned({sink: made[next(iter(self.graph.pred[key]))] for sink, key in self.sinks.items()})
+        values_of = {sink: made[next(iter(self.graph.pred[key]))] for sink, key in self.sinks.items()}
+        nexts = builder.graph.graph.setdefault("nexts", {})
+        nexts.update({prefix + state: values_of["next", state] for state in hidden})
+        return self._as_returned(values_of, expected)
 
-    @property
-    def _argument_keys(self) -> Sequence[str]:
-        return [*named(self.graph, "input").values(), *named(self.graph, "state").values()]
+    def _keep(self, builder: Builder, name: str, state: str, sizes: Mapping[Dim, Dim]) -> Symbol:
+        shape = tuple(resize(dim, sizes) for dim in self.leaves[f"state:{state}"].shape)
+        return builder.leaf("state", shape, name=name)
 
-    def _as_returned(self, values: Mapping[tuple[str, str], Symbol]) -> Any:
-        states = tuple(values["next", state] for state in self.states)
+    def _as_returned(self, values: Mapping[tuple[str, str], Symbol], expected: Sequence[str]) -> Any:
+        states = tuple(values["next", state] for state in self.states if state in expected)
         if self.returns == "single":
             return states[0] if states else values["output", self.outputs[0]]
         if self.returns == "tuple":

@@ -20,9 +20,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 def commands() -> dict[str, ModuleType]:
     """Return the command modules by name."""
-    names = sorted(
-        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
-    )
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
     return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
 
 

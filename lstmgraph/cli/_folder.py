@@ -32,8 +32,7 @@ class RunFolder:
 
         if not resumed and (path / MODEL).exists():
             raise CheckpointError(
-                f"folder {path}: holds a model already; train it further with --resume, "
-                "or name another folder"
+                f"folder {path}: holds a model already; train it further with --resume, or name another folder"
             )
         self.path = path
         self._made = not path.exists()

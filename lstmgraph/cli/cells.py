@@ -20,10 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lstmgraph.cells import catalogue
 
     rows = [("name", "states", "parameters", "")]
-    rows += [
-        (name, " ".join(cell.states), count(cell), _first_line(cell))
-        for name, cell in sorted(catalogue.items())
-    ]
+    rows += [(name, " ".join(cell.states), count(cell), _first_line(cell)) for name, cell in sorted(catalogue.items())]
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     for row in rows:
         columns = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
@@ -45,9 +42,7 @@ def count(cell: Any) -> str:
     for product, times in found.items():
         plain = all(len(factor) == 1 and factor.isalpha() for factor in product.split("·"))
         text = product.replace("·", "") if plain else product
-        terms.append(
-            str(times) if text == "1" else text if times == 1 else f"{times}{'' if plain else '·'}{text}"
-        )
+        terms.append(str(times) if text == "1" else text if times == 1 else f"{times}{'' if plain else '·'}{text}")
     return " + ".join(terms) or "0"
 
 
@@ -57,9 +52,7 @@ def _first_line(cell: Any) -> str:
 
 def _described(cell: Any) -> list[str]:
     width = max((len(name) for name in cell.parameters), default=0)
-    shapes = [
-        f"  {name:<{width}}  [{', '.join(map(str, node.shape))}]" for name, node in cell.parameters.items()
-    ]
+    shapes = [f"  {name:<{width}}  [{', '.join(map(str, node.shape))}]" for name, node in cell.parameters.items()]
     return [
         cell.name,
         *([f"  {line}".rstrip() for line in (cell.__doc__ or "").strip().splitlines()]),

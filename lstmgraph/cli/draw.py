@@ -10,9 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("cell", help="a cell of the catalogue, or module:name of one's own")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to (default: <cell>.svg)")
-    parser.add_argument(
-        "--figure", default="cell", metavar="KIND", help="cell, core-idea, graph, ... (default: cell)"
-    )
+    parser.add_argument("--figure", default="cell", metavar="KIND", help="cell, core-idea, graph, ... (default: cell)")
 
 
 def run(arguments: argparse.Namespace) -> int:

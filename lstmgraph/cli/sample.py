@@ -7,12 +7,8 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "run_folder", type=Path, metavar="RUN_DIR", help="a folder that `lstmgraph train` wrote"
-    )
-    parser.add_argument(
-        "--length", type=int, default=500, metavar="N", help="characters (default: %(default)s)"
-    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN_DIR", help="a folder that `lstmgraph train` wrote")
+    parser.add_argument("--length", type=int, default=500, metavar="N", help="characters (default: %(default)s)")
     parser.add_argument(
         "--temperature", type=float, default=0.7, metavar="T",
         help="0: the likeliest character; 1: the model's probabilities (default: %(default)s)",

@@ -100,9 +100,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.resume == Path() and arguments.out is None:
         arguments.parser.error("argument --resume: expected a folder, or --out")
     if arguments.resume != Path() and arguments.out not in (None, arguments.resume):
-        arguments.parser.error(
-            "argument --resume: not allowed with another --out, the run goes on in its folder"
-        )
+        arguments.parser.error("argument --resume: not allowed with another --out, the run goes on in its folder")
 
 
 def _folder(arguments: argparse.Namespace, cell: str) -> Path:

@@ -12,9 +12,10 @@ _HOME = {
     "AdamW": "adamw",
     "History": "history",
     "Loss": "losses",
+    "dropout": "masks",
 }
 
-__all__ = ["SGD", "Adam", "AdamW", "History", "Loss", "Model", "Optimizer", "load"]
+__all__ = ["SGD", "Adam", "AdamW", "History", "Loss", "Model", "Optimizer", "dropout", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lstmgraph.train.checkpoint import load as load
     from lstmgraph.train.history import History as History
     from lstmgraph.train.losses import Loss as Loss
+    from lstmgraph.train.masks import dropout as dropout
     from lstmgraph.train.model import Model as Model
     from lstmgraph.train.optimizer import Optimizer as Optimizer
     from lstmgraph.train.sgd import SGD as SGD

@@ -14,14 +14,14 @@ from lstmgraph.border import symbols_of
 from lstmgraph.errors import CheckpointError, DataError, GraphError, ShapeError
 from lstmgraph.graph import Symbol
 from lstmgraph.train.files import write, writing
+from lstmgraph.train.masks import dropout as drop
 from lstmgraph.train.model import Model
 from lstmgraph.train.text import Vocabulary
 
 TEXT = "text.json"
 
 
-def character_network(
-    cell: Any, entries: int, *, embedding: int = 64, size: int = 256, layers: int = 1
+def character_network(cell: Any, entries: int, *, embedding: int = 64, size: int = 256, layers: int = 1, dropout: float = 0.0
 ) -> Any:
     """Return a network of an embedding, `layers` recurs of a cell, and a linear head with one logit an entry.
 
@@ -36,6 +36,8 @@ def character_network(
         gets an embedding of that size.
     layers : int
         Recurs, one on top of the other.
+    dropout : float
+        The rate of `lstmgraph.train.dropout` after each recur.
 
     Raises
     ------
@@ -47,24 +49,24 @@ def character_network(
             raise GraphError(f"{name}: got {value}, expected at least 1")
     if len(cell.inputs) != 1:
         raise GraphError(
-            f"cell {cell.name}: got inputs {', '.join(cell.inputs)}, expected one, the character; "
-            "choose another cell"
+            f"cell {cell.name}: got inputs {', '.join(cell.inputs)}, expected one, the character; choose another cell"
         )
     try:
-        return _network(cell, entries, embedding, size, layers)
+        return _network(cell, entries, embedding, size, layers, dropout)
     except ShapeError:
-        return _network(cell, entries, size, size, layers)
+        return _network(cell, entries, size, size, layers, dropout)
 
 
-def _network(cell: Any, entries: int, embedding: int, size: int, layers: int) -> Any:
-    others = [symbol for symbol in symbols_of(cell) if symbol not in ("I", "H")]
+def _network(cell: Any, entries: int, embedding: int, size: int, layers: int, rate: float) -> Any:
+    others: Any = {symbol: size for symbol in symbols_of(cell) if symbol not in ("I", "H")}
 
     def characters(tokens: Symbol) -> Any:
         value = lg.embedding(tokens, entries, embedding, name="embed", init=("normal", 0.3))
         for layer in range(layers):
             name = cell.name if layers == 1 else f"{cell.name}_{layer + 1}"
-            found: Any = lg.recur(cell, value, size=size, name=name, **dict.fromkeys(others, size))
+            found: Any = lg.recur(cell, value, size=size, name=name, **others)
             value = next(iter(found.values())) if isinstance(found, dict) else found
+            value = drop(value, rate, name=name)
         return lg.linear(value, size=entries, name="head")
 
     return lg.network(characters)
@@ -108,9 +110,7 @@ def sample(
     tokens = vocabulary.encode(prime) if prime else np.maximum(vocabulary.encode("\n"), 1)
     if not tokens.all():
         wrong = prime[int(np.argmin(tokens))]
-        raise DataError(
-            f"prime: got {wrong!r}, which the training text does not have; expected characters of it"
-        )
+        raise DataError(f"prime: got {wrong!r}, which the training text does not have; expected characters of it")
     return _drawn(model, vocabulary, tokens, length, temperature, np.random.default_rng(seed))
 
 
@@ -185,6 +185,4 @@ class TextRecord:
                 f"folder {folder}: holds no {TEXT}; expected a folder that `lstmgraph train` wrote"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"folder {folder}: {TEXT} is damaged ({type(error).__name__}: {error})"
-            ) from error
+            raise CheckpointError(f"folder {folder}: {TEXT} is damaged ({type(error).__name__}: {error})") from error

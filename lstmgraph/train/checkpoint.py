@@ -130,9 +130,7 @@ def load(
         reason = (error.strerror or type(error).__name__).lower()
         raise CheckpointError(f"folder {folder}: cannot be read ({reason})") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"folder {folder}: {MODEL} is damaged ({type(error).__name__}: {error})"
-        ) from error
+        raise CheckpointError(f"folder {folder}: {MODEL} is damaged ({type(error).__name__}: {error})") from error
 
 
 def _read_record(folder: Path) -> Any:
@@ -140,9 +138,7 @@ def _read_record(folder: Path) -> Any:
     if not folder.is_dir():
         raise CheckpointError("no such folder; expected one that model.save or `lstmgraph train` wrote")
     if not path.is_file():
-        raise CheckpointError(
-            f"holds no {MODEL}; expected a folder that model.save or `lstmgraph train` wrote"
-        )
+        raise CheckpointError(f"holds no {MODEL}; expected a folder that model.save or `lstmgraph train` wrote")
     try:
         record = json.loads(path.read_bytes())
     except ValueError as error:
@@ -233,9 +229,7 @@ def _weights(model: "Model", arrays: Mapping[str, Any], step: int) -> Weights:
 def _check(expected: Mapping[str, tuple[int, ...]], got: Mapping[str, Any], dtype: str) -> None:
     if set(expected) != set(got):
         wrong = sorted(set(expected) ^ set(got))[0]
-        raise CheckpointError(
-            f"array {wrong!r}: {'missing' if wrong in expected else 'unknown to the network'}"
-        )
+        raise CheckpointError(f"array {wrong!r}: {'missing' if wrong in expected else 'unknown to the network'}")
     for name, shape in expected.items():
         if got[name].shape != shape or got[name].dtype != dtype:
             raise CheckpointError(

@@ -91,14 +91,10 @@ class Feed:
     def __post_init__(self) -> None:
         """Check the sizes."""
         for name, value in (("window", self.window), ("batch_size", self.batch_size)):
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
-            ):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
                 raise DataError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
         if not self._shape[0] or not self._shape[1] or (self.lengths is not None and not self.lengths.any()):
-            raise DataError(
-                f"data: got T, B = {self._shape} and nothing valid in it, expected a step of a row"
-            )
+            raise DataError(f"data: got T, B = {self._shape} and nothing valid in it, expected a step of a row")
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -145,9 +141,7 @@ class Feed:
         index = place.index + 1
         if index == self.items:
             return Place(place.epoch + 1, 0, {}, place.data)
-        carried = (
-            {} if index % self.windows == 0 else {name: np.array(value) for name, value in state.items()}
-        )
+        carried = {} if index % self.windows == 0 else {name: np.array(value) for name, value in state.items()}
         return Place(place.epoch, index, carried, place.data)
 
     def _columns(self, epoch: int, batch: int) -> Any:

@@ -57,9 +57,7 @@ def writing(folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise CheckpointError(
-            f"folder {folder}: cannot be written ({reason}); name another folder"
-        ) from error
+        raise CheckpointError(f"folder {folder}: cannot be written ({reason}); name another folder") from error
 
 
 def writable(folder: Path) -> None:

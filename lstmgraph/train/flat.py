@@ -49,10 +49,7 @@ class Layout:
     def views(self, flat: Any) -> dict[str, Any]:
         """Return the parameters as views of the flat array."""
         line = flat.reshape(-1)
-        return {
-            name: line[start : start + int(np.prod(shape))].reshape(shape)
-            for name, start, shape in self.places
-        }
+        return {name: line[start : start + int(np.prod(shape))].reshape(shape) for name, start, shape in self.places}
 
     def fill(self, flat: Any, arrays: Mapping[str, Any]) -> Any:
         """Copy arrays into the flat array and return it; a parameter without an array is zero."""

@@ -6,7 +6,7 @@ from lstmgraph.errors import CheckpointError, LstmGraphError
 from lstmgraph.graph import LEAVES, SINKS, Builder, Symbol, operands
 from lstmgraph.traced import Cell, Network, Traced
 
-_KINDS = {"cell": Cell, "network": Network}
+_KINDS: dict[str, type[Traced]] = {"cell": Cell, "network": Network}
 
 
 def to_json(traced: Traced) -> dict[str, Any]:

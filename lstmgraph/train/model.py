@@ -16,6 +16,7 @@ from lstmgraph.train.feed import Feed, Place, Standing
 from lstmgraph.train.flat import Layout
 from lstmgraph.train.history import History, Step
 from lstmgraph.train.losses import Body, Loss, as_loss
+from lstmgraph.train.masks import draw, without_masks
 from lstmgraph.train.objective import LOSS, check_size, index_limits, measures, objective, target_name
 from lstmgraph.train.optimizer import Optimizer, Updater
 
@@ -88,6 +89,8 @@ class Model:
         self.dtype = str(dtype)
         self.threads = threads
         self.objective = objective(network, self.loss)
+        self.evaluated = without_masks(network)
+        self._plain = objective(self.evaluated, self.loss)
         self._sizes: dict[str, int] = dict(sizes)
         self._programs: dict[str, Any] = {}
         self._updater: Updater | None = None
@@ -141,8 +144,8 @@ class Model:
         if role not in self._programs:
             from lstmgraph.program import compile as compile_program
 
-            graphs = {"network": self.network, "objective": self.objective}
-            traced = graphs[role] if role in graphs else measures(self.network, self.loss)
+            graphs = {"network": self.evaluated, "objective": self.objective}
+            traced = graphs[role] if role in graphs else measures(self.evaluated, self.loss)
             wanted = {_KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
             sizes = {name: size for name, size in self._sizes.items() if name in wanted}
             self._programs[role] = compile_program(traced, dtype=self.dtype, threads=self.threads, **sizes)
@@ -212,12 +215,10 @@ class Model:
         """
         from lstmgraph.train.loop import Loop
 
-        arrays, valid = self._data(self.objective, {**self._inputs(x), target_name(self.network): y}, lengths)
+        arrays, valid = self._data(self._plain, {**self._inputs(x), target_name(self.network): y}, lengths)
         feed = Feed(arrays, valid, window, batch_size, self.seed)
         if feed.windows > 1 and reads_ahead(self.network):
-            raise GraphError(
-                f"fit: got window={window} for {self.network.name}, which runs back in time; leave it out"
-            )
+            raise GraphError(f"fit: got window={window} for {self.network.name}, which runs back in time; leave it out")
         if epochs is None and steps is None and seconds is None:
             epochs = 1
         if epochs is not None:
@@ -240,8 +241,7 @@ class Model:
         dict
             ``"loss"``; for cross entropy also ``"accuracy"`` and ``"bits_per_character"``.
         """
-        traced = self.objective
-        arrays, valid = self._data(traced, {**self._inputs(x), target_name(self.network): y}, lengths)
+        arrays, valid = self._data(self._plain, {**self._inputs(x), target_name(self.network): y}, lengths)
         B = next(iter(arrays.values())).shape[1]
         whole = reads_ahead(self.network) or B == 0
         feed = Feed(arrays, valid, None if whole else max(_EVALUATION_ROWS // B, 1))
@@ -273,7 +273,7 @@ class Model:
         array or dict
             The output [T, B, features]; by name if there are several.
         """
-        arrays, valid = self._data(self.network, self._inputs(x), lengths)
+        arrays, valid = self._data(self.evaluated, self._inputs(x), lengths)
         params = {name: value for name, value in self.params.items() if name in self.network.parameters}
         y, _ = self.program("network")(params, arrays, lengths=valid)
         return y
@@ -292,23 +292,23 @@ class Model:
 
         save(self, folder)
 
+    def masks(self, shape: tuple[int, int]) -> Arrays:
+        """Return the masks of the next training step, for T, B = `shape`."""
+        return draw(self.network, self._bound(self.objective), shape, self.seed, self.steps, self.dtype)  # type: ignore[no-any-return]
+
+    def _bound(self, traced: Traced) -> dict[Dim, Dim]:
+        keywords = {symbol: _KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
+        return {symbol: self._sizes[word] for symbol, word in keywords.items() if word in self._sizes}
+
     def _inputs(self, x: Any) -> dict[str, Any]:
         return dict(x) if isinstance(x, Mapping) else {self.network.inputs[0]: x}
 
     def _data(self, traced: Traced, inputs: Mapping[str, Any], lengths: Any) -> tuple[Arrays, Any]:
         """Return checked arrays and lengths; sizes that only the data know are bound on the way."""
-        sizes: dict[Dim, Dim] = {
-            symbol: self._sizes[_KEYWORDS.get(symbol, symbol)]
-            for symbol in symbols_of(traced)
-            if _KEYWORDS.get(symbol, symbol) in self._sizes
-        }
-        found = infer_sizes(traced, {}, dict(inputs), None)
-        sizes = {**found, **sizes}
+        sizes = {**infer_sizes(traced, {}, dict(inputs), None), **self._bound(traced)}
         arrays, T, B = as_inputs(traced, sizes, inputs, np.dtype(self.dtype))
         if not T or not B:
-            raise DataError(
-                f"{self.network.name}: got T, B = {(T, B)}, expected at least one step of one row"
-            )
+            raise DataError(f"{self.network.name}: got T, B = {(T, B)}, expected at least one step of one row")
         check_size(traced, sizes)
         check_index_range(traced, arrays, index_limits(traced, sizes))  # all of it now, not in a late step
         for symbol, size in sizes.items():

@@ -40,14 +40,12 @@ class NGram:
     --------
     >>> model = NGram(np.array([1, 2, 1, 2, 1]), entries=3, order=1)
     >>> model.probabilities(np.array([1, 2]))
-    array([0.52380952, 0.82539683])
+    array([0.52380952, 0.79365079])
     """
 
     def __init__(self, tokens: Any, entries: int, order: int = 5) -> None:
         if order < 0 or entries ** (order + 1) > 2**62:
-            raise DataError(
-                f"n-gram: got order {order} for {entries} characters, expected 0 to {_most(entries)}"
-            )
+            raise DataError(f"n-gram: got order {order} for {entries} characters, expected 0 to {_most(entries)}")
         self.entries = entries
         self.order = order
         self._levels = [_count(np.asarray(tokens, np.int64), entries, length) for length in range(order + 1)]

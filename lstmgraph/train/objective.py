@@ -123,8 +123,7 @@ def check_size(whole: Traced, sizes: Mapping[Dim, Dim]) -> None:
     size = resize(whole.result_shape("output", LOSS)[-1], sizes) if LOSS in whole.outputs else 1
     if size != 1:
         raise GraphError(
-            f"loss of {whole.name}: got {size} values a row, expected one; sum over the features "
-            "with lg.row_sum"
+            f"loss of {whole.name}: got {size} values a row, expected one; sum over the features with lg.row_sum"
         )
 
 

@@ -58,9 +58,7 @@ class Optimizer:
             return
         least = "0 or more" if zero else "more than 0"
         limit = "" if below == math.inf else f" and less than {below:g}"
-        raise GraphError(
-            f"{type(self).__name__}: got {name}={value!r}, expected a finite number, {least}{limit}"
-        )
+        raise GraphError(f"{type(self).__name__}: got {name}={value!r}, expected a finite number, {least}{limit}")
 
     def numbers(self, step: int, rate: float) -> dict[str, float]:
         """Return the rule's parameters, except ``scale``, at a step (1 for the first) and a learning rate."""
@@ -89,9 +87,7 @@ def from_json(record: Mapping[str, Any]) -> Optimizer:
     kind = getattr(importlib.import_module(f"lstmgraph.train.{name.lower()}"), name)
     known = {field.name for field in dataclasses.fields(kind)}
     if set(fields) != known:
-        raise GraphError(
-            f"optimizer {name}: got {', '.join(sorted(fields))}, expected {', '.join(sorted(known))}"
-        )
+        raise GraphError(f"optimizer {name}: got {', '.join(sorted(fields))}, expected {', '.join(sorted(known))}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})  # type: ignore[no-any-return]
 
 
@@ -130,9 +126,7 @@ class Updater:
         flat = self.layout.fill(self.layout.zeros(self.dtype), params)
         return Weights(flat, tuple(self.layout.zeros(self.dtype) for _ in self.optimizer.moments))
 
-    def step(
-        self, weights: Weights, gradients: Mapping[str, Any], factor: float = 1.0
-    ) -> tuple[Weights, float]:
+    def step(self, weights: Weights, gradients: Mapping[str, Any], factor: float = 1.0) -> tuple[Weights, float]:
         """Return the weights after one step, and the norm of the gradients before clipping.
 
         Parameters

@@ -27,9 +27,7 @@ class Progress:
         if show or (show is None and sys.stderr is not None and sys.stderr.isatty()):
             from tqdm import tqdm
 
-            self._bar = tqdm(
-                total=_TICKS, bar_format="{percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}"
-            )
+            self._bar = tqdm(total=_TICKS, bar_format="{percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}")
 
     def __enter__(self) -> "Progress":
         return self

@@ -136,9 +136,7 @@ def streams(tokens: Any, count: int) -> tuple[Any, Any]:
     """
     steps = (len(tokens) - 1) // count if count > 0 else 0
     if steps < 1:
-        raise DataError(
-            f"text: got {len(tokens)} characters for {count} streams, expected at least {count + 1}"
-        )
+        raise DataError(f"text: got {len(tokens)} characters for {count} streams, expected at least {count + 1}")
 
     def cut(part: Any) -> Any:
         return np.ascontiguousarray(part[: steps * count].reshape(count, steps).T)
