@@ -129,8 +129,11 @@ class Program:
         return initialize(self.traced.parameters, shapes, seed, self.dtype.name)
 
     def bind(self, params: Mapping[str, Any]) -> "Bound":
-        """Return the program with its parameters packed once: for many calls and for streaming."""
-        return Bound(self, as_params(self.traced, self.sizes, params, self.dtype))
+        """Return the program with a copy of the parameters, packed once: for many calls and for streaming."""
+        return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
+
+    def _checked(self, params: Mapping[str, Any]) -> Arrays:
+        return as_params(self.traced, self.sizes, params, self.dtype)
 
     def __call__(
         self, params: Mapping[str, Any], x: Any, state: Any = None, lengths: Any = None, reset: Any = None
@@ -155,11 +158,11 @@ class Program:
         y, state
             Outputs [T, B, H] (a dictionary if several) and the final states by name.
         """
-        return self.bind(params)(x, state=state, lengths=lengths, reset=reset)
+        return Bound(self, self._checked(params))(x, state=state, lengths=lengths, reset=reset)
 
     def step(self, params: Mapping[str, Any], x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step, x [B, I] -> y [B, H]; `bind` first where speed matters."""
-        return self.bind(params).step(x, state)
+        return Bound(self, self._checked(params)).step(x, state)
 
     def vjp(
         self,
@@ -183,7 +186,8 @@ class Program:
         -------
         y, state, pullback
             ``pullback(dy, dstate=None) -> Gradients``; `dy` is an array (a dictionary if there are several outputs;
-            partial ones are legal), `dstate` a dictionary. It may be called again. `y` is read-only.
+            partial ones are legal), `dstate` a dictionary. It may be called again. `y` is read-only, and `x` must not
+            be changed, while the pullback lives.
         """
         return self.bind(params).vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
 
@@ -209,8 +213,8 @@ class Program:
         dy, dstate
             As in the pullback.
         """
-        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
-        along = as_params(self.traced, self.sizes, direction, self.dtype)
+        call = Call(self, self._checked(params), x, state, lengths, reset)
+        along = self._checked(direction)
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
         feeds |= call.feeds() | call.cotangents(dy, dstate)
@@ -227,7 +231,7 @@ class Program:
         reset: Any = None,
     ) -> Arrays:
         """Return the results of layers by name, each [T, B, n]: the activity of gates over time."""
-        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
+        call = Call(self, self._checked(params), x, state, lengths, reset)
         wanted = find_labels(call.engine.sequence, list(names))
         line = call.engine.records(wanted)
         context = line.context(line.bind(call.params), call.rows, call.feeds())
@@ -258,7 +262,7 @@ class Program:
         -------
         y, state, gradients
         """
-        call = Call(self, as_params(self.traced, self.sizes, params, self.dtype), x, state, lengths, reset)
+        call = Call(self, self._checked(params), x, state, lengths, reset)
         line = call.engine.whole
         context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))
         sinks = call.plain_sinks() + call.gradient_sinks(line, set(wrt))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lstmgraph.train.text import Split
 
 _SECONDS = 90.0
+_LEARNING_RATE = 6e-3
+_DROPOUT = 0.3
+_WEIGHT_DECAY = 0.05
 _SAVE_EVERY = 60.0  # seconds of training
 _SAMPLE = 600
 _FLOOR_CHARACTERS = 5_000_000  # of the training text that the n-gram model counts
@@ -48,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="train the model in DIR, or in --out, further",
     )
-    add("--learning-rate", type=_number, metavar="R", help="greatest learning rate (default: 0.006)")
+    add("--learning-rate", type=_number, metavar="R", help=f"greatest learning rate (default: {_LEARNING_RATE})")
+    add("--dropout", type=_rate, metavar="P", help=f"rate of dropout after each layer (default: {_DROPOUT})")
     add(
         "--batch-size",
         type=_positive,
@@ -92,7 +96,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     """End with a usage error where arguments contradict each other."""
     if arguments.resume is None:
         return
-    for name in ("cell", "size", "layers", "seed", "learning_rate"):
+    for name in ("cell", "size", "layers", "seed", "learning_rate", "dropout"):
         if getattr(arguments, name) is not None:
             arguments.parser.error(
                 f"argument --{name.replace('_', '-')}: not allowed with --resume, the saved model has its own"
@@ -128,7 +132,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _new_model(arguments: argparse.Namespace, data: "Split") -> "Model":
-    from lstmgraph.train import Adam, Model
+    from lstmgraph.train import AdamW, Model
     from lstmgraph.train.characters import character_network
 
     network = character_network(
@@ -136,9 +140,11 @@ def _new_model(arguments: argparse.Namespace, data: "Split") -> "Model":
         len(data.vocabulary),
         size=arguments.size or 256,
         layers=arguments.layers or 1,
+        dropout=_DROPOUT if arguments.dropout is None else arguments.dropout,
     )
-    rate = 6e-3 if arguments.learning_rate is None else arguments.learning_rate
-    return Model(network, "cross_entropy", Adam(rate, clip_norm=1.0), seed=arguments.seed or 0)
+    rate = _LEARNING_RATE if arguments.learning_rate is None else arguments.learning_rate
+    optimizer = AdamW(rate, clip_norm=1.0, weight_decay=_WEIGHT_DECAY)
+    return Model(network, "cross_entropy", optimizer, seed=arguments.seed or 0)
 
 
 def _say(subject: str, text: str) -> None:
@@ -242,6 +248,13 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"got {text}, expected 0 or more")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected 0 to less than 1")
     return value
 
 

@@ -34,11 +34,10 @@ def _tile_block(writer: Writer, block: Block) -> None:
     columns = sum(len(group) for group in groups) * panel
     writer.tile = max(writer.tile, target.rows * columns * target.width)
     tile, size = writer.pointer("tile", "tile"), writer.dim(block.size)
-    begin = f"slot * {target.rows * columns} * W"
     lines, loads = [], {}
     at = 0
     for group in groups:
-        lines += _product_calls(writer, group, panel, (tile, begin, at, columns))
+        lines += _product_calls(writer, group, panel, (tile, at, columns))
         for place, product in enumerate(group):
             register = _plus(
                 at + place, f"p * {len(group)}" if panel > 1 and len(group) > 1 else "p" if panel > 1 else ""
@@ -50,7 +49,7 @@ def _tile_block(writer: Writer, block: Block) -> None:
         with writer.inside("while r < stop:"):
             writer.write("rows = tile_rows(stop - r)", *lines)
             with writer.inside("for m in range(rows):"):
-                writer.write("i = r + m", f"at = {begin} + m * {_times(columns)}")
+                writer.write("i = r + m", f"at = mine + m * {_times(columns)}")
                 with writer.inside(f"for p in range({panel}):") if panel > 1 else nullcontext():
                     writer.write("q = j + p * W" if panel > 1 else "q = j")
                     _body(writer, block, size, loads)
@@ -69,10 +68,10 @@ def _times(registers: int | str) -> str:
 
 
 def _product_calls(
-    writer: Writer, group: tuple[Product, ...], panel: int, tile: tuple[str, str, int, int]
+    writer: Writer, group: tuple[Product, ...], panel: int, tile: tuple[str, int, int]
 ) -> list[str]:
     """Return the calls that compute the products of the same sources, term after term in one accumulator."""
-    pointer, begin, at, columns = tile
+    pointer, at, columns = tile
     total = len(group) * panel
     calls = []
     for term, (source, matrix) in enumerate(group[0].terms):
@@ -85,7 +84,7 @@ def _product_calls(
             # j is a multiple of panel * W, and a panel of K rows is total * K registers
             packed = "j" if panel == 1 else f"j // {panel}"
             packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
-            c = f"{pointer}, {begin}{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
+            c = f"{pointer}, mine{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
             calls.append(
                 f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {'onward' if term else 'afresh'})"
             )

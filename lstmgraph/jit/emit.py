@@ -74,6 +74,8 @@ def _finished(writer: Writer) -> Kernel:
         head.append("    T = sizes[0]")
     for place, (_, name) in enumerate(writer.dims.items(), start=1 + len(writer.keeps)):
         head.append(f"    {name} = sizes[{place}]")
+    if writer.tile:  # one stride for all blocks: threads are at different ones
+        head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again
         head += ["    unit = np.int64(1)", "    afresh = np.int64(0)", "    onward = np.int64(1)"]
     for value, name in writer.numbers.items():

@@ -63,10 +63,11 @@ class RunReduce:
         jobs = [job for source in self.values if (job := self._over_rows(context, source)) is not None]
         jobs += [self._scatter(context, *table) for table in self.tables if table[2] in context.wanted]
         parts = self.executor.parts(sum(job.work for job in jobs), sum(job.units for job in jobs))
-        scratch = self.executor.take(parts * max((job.scratch for job in jobs), default=0))
+        most = max((job.scratch for job in jobs), default=0)
+        scratch = self.executor.take(parts * most)
         for job in jobs:
-            if job.scratch:
-                job.buffers[2] = scratch
+            if job.scratch:  # one stride for all jobs: threads are at different ones
+                job.buffers[2], job.sizes[2] = scratch, most
         calls = [self._call(job) for job in jobs]
         if parts == 1:
             for job, call in zip(jobs, calls, strict=True):

@@ -21,7 +21,8 @@ from lstmgraph.train.text import Vocabulary
 TEXT = "text.json"
 
 
-def character_network(cell: Any, entries: int, *, embedding: int = 64, size: int = 256, layers: int = 1, dropout: float = 0.0
+def character_network(
+    cell: Any, entries: int, *, embedding: int = 64, size: int = 256, layers: int = 1, dropout: float = 0.0
 ) -> Any:
     """Return a network of an embedding, `layers` recurs of a cell, and a linear head with one logit an entry.
 

@@ -93,7 +93,7 @@ class Loop:
         cotangent = np.full((*shape, 1), 1 / count, model.dtype)
         rows, state, gradients = program.value_and_gradients(
             model.params,
-            item.inputs,
+            item.inputs | model.masks(shape),
             cotangent,
             state=place.state or None,
             lengths=item.lengths,

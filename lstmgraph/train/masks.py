@@ -89,4 +89,3 @@ def draw(network: Traced, sizes: Mapping[Dim, Dim], shape: tuple[int, int], seed
         drawn = stream.integers(0, _STEPS, full, dtype=np.uint8) >= round(share * _STEPS)
         found[name] = np.multiply(drawn, np.asarray(1 / (1 - share), dtype), dtype=dtype)
     return found
-
