@@ -177,7 +177,7 @@ def interpret(
     for b, (row, _) in enumerate(rows):
         for name in traced.outputs:
             outputs[name][: valid[b], b] = row[name][:, 0]
-    outputs |= {name: sum(row[name] for row, _ in rows) for name in traced.sums}
+    outputs |= {name: np.sum([row[name] for row, _ in rows], axis=0) for name in traced.sums}
     final = {name: np.concatenate([s[name] for _, s in rows]) if rows else states[name] for name in traced.states}
     return in_returned_form(outputs), final
 

@@ -67,9 +67,7 @@ def _times(registers: int | str) -> str:
     return "W" if text == "1" else f"({text}) * W" if "+" in text else f"{text} * W"
 
 
-def _product_calls(
-    writer: Writer, group: tuple[Product, ...], panel: int, tile: tuple[str, int, int]
-) -> list[str]:
+def _product_calls(writer: Writer, group: tuple[Product, ...], panel: int, tile: tuple[str, int, int]) -> list[str]:
     """Return the calls that compute the products of the same sources, term after term in one accumulator."""
     pointer, at, columns = tile
     total = len(group) * panel

@@ -124,7 +124,7 @@ class Executor:
         return max(1, min(self.threads, int(work / SLICE_WORK), most))
 
 
-def _address(buffer: Array) -> int:
+def _address(buffer: Any) -> int:
     """Return where a buffer begins; by way of ctypes, which is four times quicker where it can."""
     try:
         return addressof(c_char.from_buffer(buffer))
