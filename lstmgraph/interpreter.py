@@ -22,6 +22,7 @@ from lstmgraph.border import (
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
 from lstmgraph.plugins import op
+from lstmgraph.schedule.resolve import resolve
 from lstmgraph.traced import Cell, Traced
 from lstmgraph.transforms import with_reset
 
@@ -152,6 +153,7 @@ def interpret(
         raise GraphError(f"lg.interpret: got {type(traced).__name__}, expected a cell or a network made by a decorator")
     dtype = float_dtype(params, x)
     sizes = infer_sizes(traced, params, x, state)
+    resolve(traced, tuple(sorted(sizes.items(), key=str)))  # raises if the sizes do not fit
     inputs, T, B = as_inputs(traced, sizes, x, dtype)
     check_index_range(traced, inputs, table_limits(traced, sizes))
     values = as_params(traced, sizes, params, dtype)

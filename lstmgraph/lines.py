@@ -8,17 +8,22 @@ Line = tuple[str, int]
 
 
 @cache
-def _own_folders() -> tuple[str, ...]:
-    here = Path(__file__).resolve().parent
+def _own_folders() -> tuple[tuple[str, ...], str]:
+    """Return the folders of the machinery, and the one where cells are written as a user writes them."""
     import lstmgraph.ops as ops
 
-    return (str(here), str(Path(ops.__file__).resolve().parent))
+    here = Path(__file__).resolve().parent
+    return (str(here), str(Path(ops.__file__).resolve().parent)), str(here / "cells")
 
 
 def user_line() -> Line:
-    """Return file and line of the nearest caller outside lstmgraph."""
+    """Return file and line of the nearest caller outside the machinery."""
+    own, cells = _own_folders()
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_own_folders()):
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(cells) or not name.startswith(own):
+            break
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 

@@ -78,7 +78,7 @@ def assert_same(
         The greatest difference allowed, relative to the greatest value of an array (or to 1 if that is more); by
         default 1e-10 in float64 and 5e-5 in float32.
     forms : sequence of str
-        "plain", "lengths" (rows of different lengths) and "reset" (lengths, and states set back on the way).
+        "plain", "lengths" (rows of different lengths), "reset" (lengths, and states set back on the way).
     compiled : bool, optional
         Whether machine code is made and tested; by default as LSTMGRAPH_JIT says.
     **sizes : int
@@ -87,7 +87,7 @@ def assert_same(
     Raises
     ------
     AssertionError
-        With a table of the results that differ.
+        With a table of what differs.
 
     Examples
     --------
@@ -99,10 +99,9 @@ def assert_same(
     """
     rtol = TOLERANCE[dtype] if rtol is None else rtol
     compiled = settings.jit_enabled() if compiled is None else compiled
-    bound = _sizes(traced, input_size, hidden_size, sizes)
     for way in (False, True) if compiled else (False,):
         with _jit(way):
-            program = _program(traced, bound, dtype)
+            program = _program(traced, input_size, hidden_size, sizes, dtype)
             for form in forms:
                 given = random_feeds(program, steps, batch, seed, form, feeds)
                 where = f"{program}, {form}: {'compiled source' if way else 'generated source in NumPy'}"
@@ -132,8 +131,7 @@ def check_gradients(
     Parameters
     ----------
     traced : Cell or Network
-        What is tested. Where its equations are not differentiable (``relu`` at 0) or hide something from the
-        gradient (``stop_gradient``), differences say something else.
+        What is tested; where it has no derivative (``relu`` at 0) or hides it (``stop_gradient``), it fails.
     feeds : mapping, optional
         Any of the fields of `Feeds`; what is missing is random, weights and biases too.
     input_size, hidden_size, steps, batch, seed : int
@@ -143,16 +141,14 @@ def check_gradients(
     second_order : bool
         Whether the second order is tested too.
     compiled : bool
-        Whether the gradients are those of machine code; else of the generated source run in NumPy, which is
-        quicker at small sizes than compiling.
+        Whether the gradients are those of machine code; else of the source run in NumPy, which is quicker here.
     **sizes : int
         Other symbols of size; 2 where not given.
 
     Returns
     -------
     dict
-        The error of each ``parameter:name``, ``input:name`` and ``state:name``; those of the second order have
-        ``second`` before the name.
+        The error of each ``parameter:name``, ``input:name`` and ``state:name``; for the second order ``second ...``.
 
     Raises
     ------
@@ -168,9 +164,8 @@ def check_gradients(
     >>> sorted(lg.check_gradients(leak, second_order=False))
     ['input:x', 'parameter:input.W_x', 'parameter:input.b', 'parameter:rate', 'state:h']
     """
-    bound = _sizes(traced, input_size, hidden_size, sizes)
     with _jit(compiled):
-        program = _program(traced, bound, "float64")
+        program = _program(traced, input_size, hidden_size, sizes, "float64")
         given = random_feeds(program, steps, batch, seed, "plain", feeds)
         errors = _first_order_errors(program, given, seed)
         if second_order and given.params:
@@ -232,9 +227,8 @@ def random_feeds(
 
 def random_parameter(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
     """Return uniform random numbers, none of them near 0 in a vector: constant or zero weights hide mistakes."""
-    if len(shape) == 2:
-        return (rng.uniform(-1.5, 1.5, shape) / np.sqrt(shape[0])).astype(dtype)
-    return (rng.uniform(0.1, 1.0, shape) * rng.choice([-1.0, 1.0], shape)).astype(dtype)
+    low, high = (0.0, 1.5 / np.sqrt(shape[0])) if len(shape) == 2 else (0.1, 1.0)
+    return (rng.uniform(low, high, shape) * rng.choice([-1.0, 1.0], shape)).astype(dtype)
 
 
 def _random_input(program: Program, rng: np.random.Generator, name: str, steps: int, batch: int) -> Any:
@@ -245,16 +239,10 @@ def _random_input(program: Program, rng: np.random.Generator, name: str, steps: 
     return rng.standard_normal((steps, batch, *size)).astype(program.dtype)
 
 
-def _sizes(traced: Traced, input_size: int, hidden_size: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    known = {"I": input_size, "H": hidden_size}
-    bound = {symbol: sizes.get(symbol, known.get(symbol, 2)) for symbol in symbols_of(traced)}
-    return bound | dict(sizes)  # a size of no symbol is an error that lg.compile words
-
-
-def _program(traced: Traced, bound: Mapping[str, int], dtype: str) -> Program:
-    words = {"I": "input_size", "H": "hidden_size"}
-    named: dict[str, Any] = {words.get(symbol, symbol): size for symbol, size in bound.items()}
-    return compile_program(traced, dtype=dtype, **named)
+def _program(traced: Traced, input_size: int, hidden_size: int, sizes: Mapping[str, int], dtype: str) -> Program:
+    known = {"I": ("input_size", input_size), "H": ("hidden_size", hidden_size)}
+    named: dict[str, Any] = dict(known.get(symbol, (symbol, 2)) for symbol in symbols_of(traced))
+    return compile_program(traced, dtype=dtype, **{**named, **sizes})
 
 
 def _jit(compiled: bool) -> AbstractContextManager[Any]:
@@ -263,20 +251,21 @@ def _jit(compiled: bool) -> AbstractContextManager[Any]:
 
 
 # ---- what comes out
-
-
 def results(program: Program, feeds: Feeds) -> Arrays:
     """Return outputs, final states and gradients of a program by ``kind:name``."""
-    plain, _ = program(feeds.params, feeds.x, **feeds.keywords)
+    plain, last = program(feeds.params, feeds.x, **feeds.keywords)
     y, state, pullback = program.vjp(feeds.params, feeds.x, **feeds.keywords)
-    named, first = _by_name(program, y), _by_name(program, plain)
-    for name, value in named.items():
+    found, first = _results(program, y, state), _results(program, plain, last)
+    for name, value in found.items():
         if not np.array_equal(value, first[name], equal_nan=True):
-            raise AssertionError(f"{program.traced.name}: vjp returns another output {name!r} than the call")
-    found = {f"output:{name}": np.array(value) for name, value in named.items()}
-    found |= {f"final:{name}": value for name, value in state.items()}
-    gradients = pullback(feeds.dy, feeds.dstate)
-    return found | {f"d {leaf}": value for leaf, value in _by_leaf(program, gradients).items()}
+            raise AssertionError(f"{program}: vjp returns another {name} than the call")
+    gradients = _by_leaf(program, pullback(feeds.dy, feeds.dstate))
+    return found | {f"d {leaf}": value for leaf, value in gradients.items()}
+
+
+def _results(program: Program, y: Any, state: Arrays) -> Arrays:
+    outputs = {f"output:{name}": np.array(value) for name, value in _by_name(program, y).items()}
+    return outputs | {f"final:{name}": value for name, value in state.items()}
 
 
 def _by_name(program: Program, y: Any) -> Arrays:
@@ -294,21 +283,15 @@ def _by_leaf(program: Program, gradients: Any) -> Arrays:
 def meaning(program: Program, feeds: Feeds) -> Arrays:
     """Return what `results` must return, by the NumPy meaning of the graph and of its gradient's graph."""
     y, state = interpret(program.traced, feeds.params, feeds.x, **feeds.keywords)
-    named = dict(y) if isinstance(y, Mapping) else {program.traced.outputs[0]: y} if program.traced.outputs else {}
-    found = {f"output:{name}": value for name, value in named.items()}
-    found |= {f"final:{name}": value for name, value in state.items()}
-    batch = next(iter(feeds.x.values())).shape[1]
+    found = _results(program, y, state)
     if feeds.lengths is None:
-        return found | _gradient_meaning(program, feeds, slice(0, batch), None)
+        return found | _gradient_meaning(program, feeds, slice(None), None)
     rows = [_gradient_meaning(program, feeds, slice(b, b + 1), int(n)) for b, n in enumerate(feeds.lengths)]
-    gradients: Arrays = {}
-    for leaf in _gradient_meaning(program, feeds, slice(0, 0), 0):
-        if leaf.startswith("d parameter:"):
-            gradients[leaf] = np.sum([row[leaf] for row in rows], axis=0)
-        else:
-            axis = 1 if leaf.startswith("d input:") else 0
-            gradients[leaf] = np.concatenate([row[leaf] for row in rows], axis=axis)
-    return found | gradients
+    for leaf, nothing in _gradient_meaning(program, feeds, slice(0, 0), 0).items():
+        parts = [nothing, *(row[leaf] for row in rows)]
+        axis = 1 if leaf.startswith("d input:") else 0
+        found[leaf] = np.sum(parts, axis=0) if leaf.startswith("d parameter:") else np.concatenate(parts, axis=axis)
+    return found
 
 
 def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int | None) -> Arrays:
@@ -336,7 +319,7 @@ def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int |
         value = np.zeros_like(cut[leaf]) if sink is None else values[operands(graph.graph, sink)[0]]
         if leaf.startswith("input:"):
             value = np.concatenate([value, np.zeros((len(feeds.x[node.name]) - steps, *value.shape[1:]), value.dtype)])
-        found[f"d {leaf}"] = np.broadcast_to(value, np.shape(value))
+        found[f"d {leaf}"] = value
     return found
 
 

@@ -1,21 +1,28 @@
 """Awkward cells: what is legal and unusual, each with the sizes that it needs."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 
 import lstmgraph as lg
+from lstmgraph.border import symbols_of
+from lstmgraph.engine import over_sequences
+from lstmgraph.errors import LstmGraphError
+from lstmgraph.schedule.resolve import resolve
 
 
 @dataclass(frozen=True)
 class Case:
-    """A cell, the sizes that it needs, and whether its input must be as wide as its states."""
+    """A cell and its sizes: numbers, or the symbol whose size they must equal."""
 
     cell: lg.Cell
-    sizes: dict[str, int] = field(default_factory=dict)
-    square: bool = False
+    sizes: dict[str, int | str] = field(default_factory=dict)
 
     def bound(self, hidden_size: int, input_size: int = 3) -> dict[str, int]:
         """Return the sizes as keywords."""
-        return {"hidden_size": hidden_size, "input_size": hidden_size if self.square else input_size, **self.sizes}
+        known = {"H": hidden_size, "I": input_size}
+        found = {symbol: known.get(size, size) for symbol, size in (known | self.sizes).items()}
+        return {"hidden_size": found.pop("H"), "input_size": found.pop("I"), **found}
 
 
 @lg.cell
@@ -177,6 +184,12 @@ def softplus_norm(x, h):
     return lg.tanh_layer(h=lg.softplus(normal), name="hidden")
 
 
+@lg.cell
+def delayed(x, h):
+    """What the input was one step ago and the state two steps ago."""
+    return lg.tanh_layer(h, x, before=lg.delay(x), long_before=lg.delay(h, 2), name="hidden")
+
+
 AWKWARD = {
     case.cell.name: case
     for case in (
@@ -185,7 +198,7 @@ AWKWARD = {
         Case(passed),
         Case(unused),
         Case(twins),
-        Case(pointwise_input, square=True),
+        Case(pointwise_input, {"I": "H"}),
         Case(expressions),
         Case(soft),
         Case(joined),
@@ -202,18 +215,26 @@ AWKWARD = {
         Case(tied),
         Case(tokens),
         Case(softplus_norm),
+        Case(delayed),
     )
 }
 
 
-def catalogue_cases() -> dict[str, Case]:
-    """Return every cell of the catalogue, with a size for each symbol that is not I or H."""
-    from lstmgraph.border import symbols_of
+def fitting(cell: lg.Cell) -> Case:
+    """Return a cell with the first sizes that fit it: free numbers, then one number a row, then as wide as H or I."""
+    others = [symbol for symbol in symbols_of(cell) if symbol not in ("I", "H")]
+    inputs = (3, "H") if "H" in symbols_of(cell) else (3,)
+    for width, *sizes in product(inputs, *[(2, 1, "H", "I")] * len(others)):
+        case = Case(cell, dict(zip(others, sizes, strict=True)) | ({} if width == 3 else {"I": width}))
+        bound = case.bound(5)
+        values = {"H": bound["hidden_size"], "I": bound["input_size"], **bound}
+        with suppress(LstmGraphError):
+            resolve(over_sequences(cell), tuple((symbol, values[symbol]) for symbol in symbols_of(cell)))
+            return case
+    raise AssertionError(f"no sizes fit {cell.name}")
 
-    return {
-        name: Case(cell, {symbol: 2 for symbol in symbols_of(cell) if symbol not in ("I", "H")})
-        for name, cell in lg.cells.catalogue.items()
-    }
 
-
-CASES = {**catalogue_cases(), **AWKWARD}
+CATALOGUE = {name: fitting(cell) for name, cell in lg.cells.catalogue.items()}
+BASIC = "rnn lstm gru gru_reset_before mgu peephole_lstm projected_lstm layer_norm_lstm antisymmetric highway".split()
+CASES = {**CATALOGUE, **AWKWARD}
+THOROUGH = {*BASIC, *AWKWARD}  # the rest of the catalogue is tested as much by the slow tests

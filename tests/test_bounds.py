@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstmgraph as lg
+from lstmgraph.border import symbols_of
 from lstmgraph.jit.executor import Executor
 
 GUARD = 64  # elements before and after each array
@@ -99,7 +100,7 @@ def test_no_run_leaves_its_arrays_under_the_shim(kind, data):
 
 @contextmanager
 def guarded_buffers():
-    """Give kernels buffers that are NaN all over, with NaN before and after each, which must still be there at the end."""
+    """Give kernels buffers that are NaN all over, with NaN before and after each, which must stay."""
     given = []
 
     def take(self, count):
@@ -128,3 +129,37 @@ def test_guarded_memory_at_sizes_about_the_vector_width(H):
     with guarded_buffers() as given:
         check(lstm, {"input_size": H + 1, "hidden_size": H}, x, {"lengths": [3, 1, 2, 0, 3, 3, 1]}, "float32")
     assert len(given) > 5
+
+
+@pytest.mark.parametrize("name", sorted(lg.cells.catalogue))
+def test_no_two_threads_write_to_one_place(name, monkeypatch):
+    """The slices of a call are run one after the other, and what each changes is compared with what others changed."""
+    monkeypatch.setenv("LSTMGRAPH_JIT", "0")
+    monkeypatch.setattr("lstmgraph.jit.executor.SLICE_WORK", 1)
+    most = []
+
+    def together(self, tasks):
+        changed = set()
+        most.append(len(tasks))
+        for task in tasks:
+            before = [memory.tobytes() for memory in given]
+            task()
+            for place, (old, memory) in enumerate(zip(before, given, strict=True)):
+                differs = np.frombuffer(old, np.uint64) != memory.view(np.uint64)
+                now = {(place, element) for element in np.flatnonzero(differs).tolist()}
+                assert not now & changed
+                changed |= now
+
+    cell = lg.cells.catalogue[name]
+    symbols = dict.fromkeys(symbols_of(cell), 5) | {"I": 9, "H": 9}
+    sizes = {"input_size": symbols.pop("I"), "hidden_size": symbols.pop("H")} | symbols
+    program = lg.compile(cell, dtype="float64", threads=3, **sizes)
+    rng = np.random.default_rng(1)
+    params = {key: value + rng.normal(0, 0.1, value.shape) for key, value in program.init(seed=1).items()}
+    x = {key: rng.random((2, 13, symbols.get(key, 9))) for key in cell.inputs}
+    with guarded_buffers() as given:
+        monkeypatch.setattr(Executor, "together", together)
+        for lengths in (None, [2, 1, 0] * 4 + [2]):
+            y, state, pullback = program.vjp(params, x, lengths=lengths)
+            pullback(rng.random(y.shape), dstate={key: rng.random(value.shape) for key, value in state.items()})
+    assert max(most) == 3

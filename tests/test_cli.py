@@ -4,8 +4,10 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -58,9 +60,7 @@ def test_training_prints_floors_speed_and_a_sample_and_fills_the_folder(trained)
 
 def test_sampling_is_repeatable_and_begins_with_the_prime(trained, call):
     folder, _ = trained
-    texts = [
-        call("sample", folder, "--length", 40, "--prime", "the ", "--seed", seed)[1] for seed in (1, 1, 2)
-    ]
+    texts = [call("sample", folder, "--length", 40, "--prime", "the ", "--seed", seed)[1] for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2] and texts[0].startswith("the ") and len(texts[0]) == 45
 
 
@@ -94,18 +94,14 @@ def test_a_model_is_never_written_over(trained, call, text):
 def test_a_failed_resume_keeps_what_was_saved(trained, call, monkeypatch):
     folder, _ = trained
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "loss.svg"}
-    monkeypatch.setattr(
-        lg.Model, "fit", lambda *a, **k: (_ for _ in ()).throw(lg.LstmGraphError("it failed"))
-    )
+    monkeypatch.setattr(lg.Model, "fit", lambda *a, **k: (_ for _ in ()).throw(lg.LstmGraphError("it failed")))
     status, _, err = call("train", "--resume", folder, "--steps", 1)
     assert status == 1 and err == "lstmgraph: it failed\n"
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
 def test_a_run_that_fails_at_once_leaves_no_folder(call, text, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        lg.Model, "fit", lambda *a, **k: (_ for _ in ()).throw(lg.LstmGraphError("it failed"))
-    )
+    monkeypatch.setattr(lg.Model, "fit", lambda *a, **k: (_ for _ in ()).throw(lg.LstmGraphError("it failed")))
     assert call("train", "--text", text, *SMALL, "--out", tmp_path / "new")[0] == 1
     assert not (tmp_path / "new").exists()
 
@@ -150,6 +146,7 @@ def test_folders_that_are_no_model_are_one_line(call, tmp_path):
         ["train", "--seconds", "nan"],
         ["train", "--steps", "0"],
         ["train", "--resume"],
+        ["train", "--dropout", "1"],
         ["train", "--resume", "a", "--cell", "gru"],
         ["train", "--resume", "a", "--out", "b"],
         ["sample"],
@@ -166,9 +163,7 @@ def test_unknown_cells_name_the_nearest(call, tmp_path, monkeypatch):
     status, _, err = call("train", "--cell", "lstn", "--out", tmp_path / "run")
     assert status == 1 and one_line(err) and "nearest: lstm" in err
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mycells.py").write_text(
-        "import lstmgraph as lg\n@lg.cell\ndef mine(x, h):\n    return h + x\n"
-    )
+    (tmp_path / "mycells.py").write_text("import lstmgraph as lg\n@lg.cell\ndef mine(x, h):\n    return h + x\n")
     assert call("cells", "mycells:mine")[0] == 0
     for name, expected in (("mycells:yours", "one of mine"), ("nomodule:a", "cannot be imported")):
         status, _, err = call("cells", name)
@@ -232,3 +227,20 @@ def test_the_command_line_is_light():
     heavy = "[m for m in ('numpy', 'numba', 'tqdm') if m in sys.modules]"
     code = f"import sys, lstmgraph.cli as c; c.parser(); print({heavy})"
     assert json.loads(subprocess.check_output([sys.executable, "-c", code], timeout=60, text=True)) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_ends_training_and_keeps_the_model(text, tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "lstmgraph", "train", "--text", text, *SMALL, "--cell", "mgu", "--out", folder]
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("model"):
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "") and "held out" in out
+    assert lg.load(folder).steps >= 0

@@ -212,7 +212,6 @@ def test_the_public_names_are_listed():
         lg.nonsense  # noqa: B018
 
 
-@pytest.mark.xfail(strict=True, reason="transforms and delay are to come")
 def test_the_names_of_the_guide_are_public():
     words = """cell network linear sigmoid_layer tanh_layer gate parameter embedding recur interpret compile gradient
     draw Model Adam load exp log sqrt abs sigmoid tanh relu softplus maximum minimum select concat row_sum row_max

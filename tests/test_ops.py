@@ -5,6 +5,7 @@ An op that works on rows, feature by feature or along the features, is tested as
 """
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -70,8 +71,11 @@ def value_of(name, z):
     if name in SPECIAL:
         return SPECIAL[name](z)
     if definition.kind == "pointwise":
-        operands = (z, lg.tanh(z) - 0.2, 0.3)
-        return z.builder.add(name, *operands[: arity(definition)])
+        if arity(definition) == 1:
+            return z.builder.add(name, z)
+        assert arity(definition) == 2, f"op {name!r} has three operands: say in SPECIAL how a cell uses it"
+        add = partial(z.builder.add, name)  # a number and a value, on either side
+        return 2 * add(z, 0.3) + add(0.3, z) + add(z, lg.tanh(z) - 0.2)
     if definition.kind in ("reduction", "running"):
         return z.builder.add(name, z)
     raise AssertionError(f"op {name!r} of kind {definition.kind!r} is not tested: say in SPECIAL how a cell uses it")
@@ -139,6 +143,19 @@ def test_nan_and_infinity_spread_as_they_mean_and_to_no_other_row(name, bad, in_
     assert np.array_equal(value[0], clean[0])
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", [n for n, each in ops().items() if each.kind == "pointwise" and arity(each) == 2])
+def test_nan_and_infinity_on_either_side_of_an_op_spread_as_they_mean(name, bad):
+    @lg.cell
+    def sides(x, h):
+        add = partial(x.builder.add, name)
+        return {"left": add(x, 0.3), "right": add(0.3, x), "both": add(x, h), "h": lg.linear(x, name="input")}
+
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    x[0, 1, 1] = bad
+    lg.assert_same(sides, {"x": x}, input_size=4, hidden_size=4, compiled=False, forms=("plain",))
+
+
 @pytest.mark.parametrize("name", ops())
 def test_nan_in_a_weight_spreads_as_it_means(name, in_numpy):
     cell = cell_of(name)
@@ -148,6 +165,18 @@ def test_nan_in_a_weight_spreads_as_it_means(name, in_numpy):
         if value.ndim:
             feeds.params[parameter].flat[-1] = np.nan
     lg.assert_same(cell, vars(feeds), hidden_size=6, compiled=False, forms=("plain",))
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum", "row_max"])
+def test_at_a_tie_the_parts_of_a_gradient_add_up_to_the_whole(name, in_numpy):
+    @lg.cell
+    def tied(x, h):
+        return {"y": lg.row_max(h) if name == "row_max" else ops()[name](h, h + 0 * x), "h": h}
+
+    program = lg.compile(tied, input_size=4, hidden_size=4, dtype="float64")
+    _, _, pullback = program.vjp({}, np.ones((1, 2, 4)), {"h": np.full((2, 4), 0.7)})
+    dy = np.random.default_rng(0).standard_normal((1, 2, 1 if name == "row_max" else 4))
+    np.testing.assert_allclose(pullback(dy).state["h"].sum(), dy.sum(), rtol=1e-12)
 
 
 # ---- what an op says of itself
@@ -204,6 +233,9 @@ def test_machine_code_means_what_the_ops_mean(dtype, run_as):
         return {**values, "h": lg.tanh(lg.linear(h, name="again") + z)}
 
     lg.assert_same(every_op, hidden_size=17, dtype=dtype, forms=("plain",), compiled=True)
+    x = np.random.default_rng(0).standard_normal((4, 3, 3)).astype(dtype)
+    x[1, 0], x[1, 1, 1], x[2, 1, 2] = np.nan, np.inf, -np.inf
+    lg.assert_same(every_op, {"x": x}, hidden_size=17, dtype=dtype, forms=("plain",), compiled=True)
     lg.assert_same(indexed, hidden_size=17, dtype=dtype, forms=("plain",), compiled=True)
 
 

@@ -4,6 +4,7 @@ Golden texts are in ``tests/golden``; LSTMGRAPH_GOLDEN=write renews them, for a 
 """
 
 import os
+import re
 from pathlib import Path
 
 import networkx as nx
@@ -279,6 +280,17 @@ def test_the_forward_phase_reads_no_cotangent(name, in_numpy):
 def test_weight_gradients_and_dx_of_the_lstm_are_stages_after_its_loop(in_numpy):
     forms = [stage.form for stage in compiled("lstm").plan.stages if stage.form != "once"]
     assert forms == ["recur", "recur", "rows", "reduce"]
+
+
+@pytest.mark.parametrize("name", [*CELLS, "peephole_lstm"])
+def test_the_memory_of_one_slot_is_as_wide_in_every_block(name, in_numpy):
+    program = compiled(name)
+    for line in (program.engine.main, program.engine.second):
+        for kernel in (stage.kernel for stage in line.plan.stages if stage.kernel is not None):
+            strides = {
+                found.strip() for found in re.findall(r"slot \* ([^,+\n]+)", kernel.source.replace("slot * T", ""))
+            }
+            assert len(strides) <= 1, (kernel.name, strides)  # threads are not in the same block at one time
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from lstmgraph.train.text import Split
 
 _SECONDS = 90.0
-_LEARNING_RATE = 6e-3
-_DROPOUT = 0.3
-_WEIGHT_DECAY = 0.05
+_LEARNING_RATE = 8e-3
+_DROPOUT = 0.4
+_WEIGHT_DECAY = 0.1
 _SAVE_EVERY = 60.0  # seconds of training
 _SAMPLE = 600
 _FLOOR_CHARACTERS = 5_000_000  # of the training text that the n-gram model counts
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         sizes = f"{len(data.training):,} characters to train on, {len(data.held_out):,} held out"
         _say("text", f"{source or 'the topics of Python'}: {sizes}, {len(data.vocabulary) - 1} different")
         floors = _floors(data)
-        _say_model(model, folder.path)
+        _say_model(model, cell, folder.path)
         folder.describe(data.vocabulary, source, cell)
         history = _fit(arguments, model, data, folder)
         _report(model, data, history, floors, folder, arguments)
@@ -151,10 +151,10 @@ def _say(subject: str, text: str) -> None:
     print(f"{subject:<12}{text}", flush=True)
 
 
-def _say_model(model: "Model", folder: Path) -> None:
+def _say_model(model: "Model", cell: str, folder: Path) -> None:
     _say("run folder", str(folder))
     parameters = sum(value.size for value in model.params.values())
-    _say("model", f"{model.network.name}: {parameters:,} parameters, {model.steps} steps so far")
+    _say("model", f"{cell}, {parameters:,} parameters, {model.steps} steps so far")
 
 
 def _floors(data: "Split") -> dict[str, float]:

@@ -33,7 +33,15 @@ def resolve(traced: Any, bound: Bound) -> Any:
     while spread := _spread(graph, sizes):
         graph = _rebuilt(graph, dict.fromkeys(spread, 1), sizes, traced.name)
     graph = _rebuilt(graph, _joined(traced, graph, sizes), sizes, traced.name)
-    return type(traced)(graph, traced.returns, traced.__doc__ or "")
+    resolved = type(traced)(graph, traced.returns, traced.__doc__ or "")
+    for name in traced.outputs:
+        got, wanted = (each.result_shape("output", name) for each in (resolved, traced))
+        if [resize(dim, sizes) for dim in got] != [resize(dim, sizes) for dim in wanted]:
+            raise ShapeError(
+                f"{traced.name}: output {name}: got size {got[-1]} = {resize(got[-1], sizes)}, expected {wanted[-1]} = "
+                f"{resize(wanted[-1], sizes)}; give `size=` to the layers, or other sizes to compile"
+            )
+    return resolved
 
 
 def _spread(graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> set[Dim]:

@@ -1,15 +1,16 @@
-"""Training: models, optimisers, data, checkpoints; each name is imported on first use."""
+"""Training: models, optimisers, data, checkpoints; each name is imported on first use.
+
+An optimiser is found in the module of its name in small letters: adding one is adding a file.
+"""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Model": "model",
     "load": "checkpoint",
     "Optimizer": "optimizer",
-    "SGD": "sgd",
-    "Adam": "adam",
-    "AdamW": "adamw",
     "History": "history",
     "Loss": "losses",
     "dropout": "masks",
@@ -20,9 +21,10 @@ __all__ = ["SGD", "Adam", "AdamW", "History", "Loss", "Model", "Optimizer", "dro
 
 def __getattr__(name: str) -> Any:
     """Import on first use."""
-    if name not in _HOME:
+    home = _HOME.get(name, name.lower())
+    if home == name or find_spec(f"lstmgraph.train.{home}") is None:
         raise AttributeError(f"module 'lstmgraph.train' has no attribute {name!r}")
-    value = getattr(import_module(f"lstmgraph.train.{_HOME[name]}"), name)
+    value = getattr(import_module(f"lstmgraph.train.{home}"), name)
     globals()[name] = value
     return value
 

@@ -1,11 +1,12 @@
 """Optimisers: a frozen record of numbers, and a stateless cell that runs over all parameters as rows."""
 
 import dataclasses
-import importlib
 import math
 import numbers
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +15,6 @@ from lstmgraph.errors import GraphError, LstmGraphError, nearest
 from lstmgraph.graph import Symbol
 from lstmgraph.trace import cell
 from lstmgraph.train.flat import ROW, Layout
-
-BUILT_IN = ("SGD", "Adam", "AdamW")  # each in the module of its name in small letters
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,17 @@ class Optimizer:
         return {"name": type(self).__name__, **dataclasses.asdict(self)}
 
 
+def kinds() -> dict[str, type[Optimizer]]:
+    """Return the optimisers of lstmgraph by name: each in the module of its name in small letters."""
+    found: dict[str, type[Optimizer]] = {}
+    for module in pkgutil.iter_modules(import_module("lstmgraph.train").__path__):
+        for name, value in vars(import_module(f"lstmgraph.train.{module.name}")).items():
+            if name.lower() == module.name and isinstance(value, type) and issubclass(value, Optimizer):
+                found[name] = value
+    del found[Optimizer.__name__]
+    return found
+
+
 def from_json(record: Mapping[str, Any]) -> Optimizer:
     """Return the optimiser of a record.
 
@@ -79,16 +89,18 @@ def from_json(record: Mapping[str, Any]) -> Optimizer:
     """
     fields = dict(record)
     name = fields.pop("name")
-    if name not in BUILT_IN:
+    known_kinds = kinds()
+    if name not in known_kinds:
         raise GraphError(
-            f"optimizer: got {name!r}, expected one of {', '.join(BUILT_IN)}{nearest(str(name), BUILT_IN)}; "
-            "pass one's own as optimizer= to lg.load"
+            f"optimizer: got {name!r}, expected one of {', '.join(known_kinds)}"
+            f"{nearest(str(name), list(known_kinds))}; pass one's own as optimizer= to lg.load"
         )
-    kind = getattr(importlib.import_module(f"lstmgraph.train.{name.lower()}"), name)
+    kind = known_kinds[name]
     known = {field.name for field in dataclasses.fields(kind)}
     if set(fields) != known:
         raise GraphError(f"optimizer {name}: got {', '.join(sorted(fields))}, expected {', '.join(sorted(known))}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})  # type: ignore[no-any-return]
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    return kind(**values)
 
 
 @cell

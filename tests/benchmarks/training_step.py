@@ -1,12 +1,14 @@
 """A training step and a forward pass of an LSTM written as its equations, beside torch.nn.LSTM, in turn in one run.
 
-    python -m tests.benchmarks.training_step [tiny small medium long large]
+    python -m tests.benchmarks.training_step [tiny small medium long large] [--threads 2]
 
 A training step is the forward pass and the gradients of all parameters. Each figure is the median of interleaved
-runs, with the spread from the first to the third quartile. Operations are counted as 2 T B 4H (I + H) for the forward
+runs, with the spread from the first to the third quartile; the ratio of the least times is what other work on the
+machine disturbs least. Operations are counted as 2 T B 4H (I + H) for the forward
 pass and three times that for a training step (torch's time counts the same operations).
 """
 
+import argparse
 import os
 import statistics
 import sys
@@ -18,7 +20,6 @@ import numpy as np
 
 import lstmgraph as lg
 
-THREADS = 2
 BUDGET = 6.0  # seconds of measuring for each pair
 SIZES = {  # T, B, I, H
     "tiny": (100, 1, 1, 32),
@@ -67,9 +68,9 @@ def in_turn(*tasks: Task) -> list[Measured]:
     return [Measured(found) for found in seconds]
 
 
-def our_tasks(T: int, B: int, inputs: int, H: int) -> tuple[Task, Task]:
+def our_tasks(T: int, B: int, inputs: int, H: int, threads: int) -> tuple[Task, Task]:
     """Return the forward pass and the training step of a program."""
-    program = lg.compile(lstm, input_size=inputs, hidden_size=H, threads=THREADS)
+    program = lg.compile(lstm, input_size=inputs, hidden_size=H, threads=threads)
     params = program.init(seed=0)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((T, B, inputs)).astype("float32")
@@ -81,11 +82,11 @@ def our_tasks(T: int, B: int, inputs: int, H: int) -> tuple[Task, Task]:
     return lambda: program(params, x), train
 
 
-def torch_tasks(T: int, B: int, inputs: int, H: int) -> tuple[Task, Task]:
+def torch_tasks(T: int, B: int, inputs: int, H: int, threads: int) -> tuple[Task, Task]:
     """Return the forward pass and the training step of torch.nn.LSTM."""
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     module = torch.nn.LSTM(inputs, H)
     x, dy = torch.randn(T, B, inputs), torch.randn(T, B, H)
 
@@ -100,35 +101,44 @@ def torch_tasks(T: int, B: int, inputs: int, H: int) -> tuple[Task, Task]:
     return forward, train
 
 
-def measure(name: str) -> None:
+def measure(name: str, threads: int) -> None:
     """Print the rows of one size."""
     T, B, inputs, H = SIZES[name]
     flops = 2 * T * B * 4 * H * (inputs + H)
     for kind, factor, ours, theirs in zip(
-        ("forward", "training"), (1, 3), our_tasks(*SIZES[name]), torch_tasks(*SIZES[name]), strict=True
+        ("forward", "training"),
+        (1, 3),
+        our_tasks(*SIZES[name], threads),
+        torch_tasks(*SIZES[name], threads),
+        strict=True,
     ):
         mine, other = in_turn(ours, theirs)
+        least = [min(found.seconds) for found in (mine, other)]
         rates = [factor * flops / found.median / 1e9 for found in (mine, other)]
         print(
             f"{name:7} {f'[{T}, {B}, {inputs}, {H}]':20} {kind:9} {mine!s:30} {other!s:30} "
-            f"{other.median / mine.median:6.2f} {rates[0]:9.1f} {rates[1]:7.1f}",
+            f"{other.median / mine.median:6.2f} {least[1] / least[0]:6.2f} {rates[0]:8.1f} {rates[1]:6.1f} "
+            f"{least[0] * 1e3:8.2f} {least[1] * 1e3:8.2f}",
             flush=True,
         )
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Measure the sizes named, or all."""
-    unknown = set(names) - set(SIZES)
-    if unknown:
-        sys.exit(f"unknown size {', '.join(sorted(unknown))}, expected any of {', '.join(SIZES)}")
+    parser = argparse.ArgumentParser(prog="training_step", description="An LSTM's training step beside torch.nn.LSTM.")
+    parser.add_argument("sizes", nargs="*", metavar="size", help=f"of {', '.join(SIZES)}; all by default")
+    parser.add_argument("--threads", type=int, default=2)
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.sizes) - set(SIZES):
+        parser.error(f"unknown size {', '.join(sorted(unknown))}, expected any of {', '.join(SIZES)}")
     load = os.getloadavg()[0]
-    print(f"float32, {THREADS} threads of {os.cpu_count()} processors; milliseconds: median [quartiles]")
+    print(f"float32, {chosen.threads} threads of {os.cpu_count()} processors; milliseconds: median [quartiles]")
     if load > 0.5:
         print(f"other work keeps {load:.1f} processors busy: torch's spinning threads suffer most; measure again")
-    columns = f"{'lstmgraph':>9} {'':20} {'torch.nn.LSTM':>9} {'':16} {'ratio':>6} {'GFLOP/s':>9} {'torch':>7}"
+    columns = f"{'lstmgraph':>9} {'':20} {'torch.nn.LSTM':>13} {'':16} ratio  least  GFLOP/s  torch    least    torch"
     print(f"{'':7} {'[T, B, I, H]':20} {'':9} {columns}")
-    for name in names or SIZES:
-        measure(name)
+    for name in chosen.sizes or SIZES:
+        measure(name, chosen.threads)
 
 
 if __name__ == "__main__":

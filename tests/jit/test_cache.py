@@ -56,15 +56,11 @@ print(json.dumps({{"values": values, "hits": hits, "said": said, "helpers": help
 """
 
 
-def start(
-    folder: Path, *arguments: object, program: str = PROGRAM, **variables: str
-) -> "subprocess.Popen[str]":
+def start(folder: Path, *arguments: object, program: str = PROGRAM, **variables: str) -> "subprocess.Popen[str]":
     environment = os.environ | {"LSTMGRAPH_CACHE_DIR": str(folder), "PYTHONWARNINGS": "error"} | variables
     environment["PYTHONPATH"] = str(Path(lstmgraph.__file__).parents[1])
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def result(process: "subprocess.Popen[str]") -> dict:
@@ -168,9 +164,7 @@ def test_a_helper_of_the_module_itself(said):
     assert value(cache.compile_module(source, ("kernel",), **KIND)) == 105
 
 
-@pytest.mark.parametrize(
-    "source", ["def kernel(:\n", "def kernel(a, s, t, u, r, q, n):\n    return nothing(a)\n"]
-)
+@pytest.mark.parametrize("source", ["def kernel(:\n", "def kernel(a, s, t, u, r, q, n):\n    return nothing(a)\n"])
 @pytest.mark.parametrize("jit", ["0", "1"])
 def test_a_source_that_does_not_compile(source, jit, monkeypatch, folder):
     monkeypatch.setenv("LSTMGRAPH_JIT", jit)
@@ -293,9 +287,7 @@ def test_a_new_process_loads_and_compiles_nothing(folder):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     report = store.report(folder)
     assert (report.folder, report.entries) == (folder, 2)
-    assert report.bytes == sum(
-        path.stat().st_size for entry in entries(folder) for path in entry.rglob("*.*")
-    )
+    assert report.bytes == sum(path.stat().st_size for entry in entries(folder) for path in entry.rglob("*.*"))
 
 
 def test_eight_processes_at_once(folder):

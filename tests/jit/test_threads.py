@@ -29,9 +29,7 @@ def script(text: str, **variables: str) -> "subprocess.Popen[str]":
     environment = os.environ | {"PYTHONPATH": str(Path(lstmgraph.__file__).parents[1])} | variables
     imports = "import os, signal, sys, threading, time\nfrom lstmgraph.jit import threads\n"
     command = [sys.executable, "-c", imports + text]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_tasks_run_side_by_side_and_all_end():

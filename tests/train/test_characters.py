@@ -29,9 +29,7 @@ def test_a_sample_goes_on_as_the_text_does(trained):
 
 
 def test_samples_come_from_their_seed_and_never_show_the_unknown(trained):
-    texts = [
-        "".join(sample(*trained, length=200, temperature=50.0, prime="a", seed=seed)) for seed in (1, 1, 2)
-    ]
+    texts = ["".join(sample(*trained, length=200, temperature=50.0, prime="a", seed=seed)) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2] and len(texts[0]) == 200
     assert set(texts[0]) == set("abc\n")
 

@@ -23,9 +23,7 @@ def test_training_goes_on_as_if_it_had_never_stopped(tiny, make_model, equal_par
     assert equal_params(again.params, part.params) and again.steps == stop
     second = again.fit(tiny.x, tiny.y, steps=9 - stop, **CUT)
     assert [s.loss for s in first + second] == expected.loss.tolist()
-    assert [(s.step, s.epoch, s.norm) for s in first + second] == [
-        (s.step, s.epoch, s.norm) for s in expected
-    ]
+    assert [(s.step, s.epoch, s.norm) for s in first + second] == [(s.step, s.epoch, s.norm) for s in expected]
     assert equal_params(again.params, whole.params)
     for one, other in zip(again.standing.weights.moments, whole.standing.weights.moments, strict=True):
         assert np.array_equal(one, other)
@@ -86,9 +84,7 @@ def test_a_folder_holds_one_model_in_safetensors_and_json(tiny, make_model, tmp_
 @pytest.mark.parametrize("number", range(2))
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_save_that_fails_loses_nothing(
-    tiny, make_model, equal_params, tmp_path, monkeypatch, number, call, error
-):
+def test_a_save_that_fails_loses_nothing(tiny, make_model, equal_params, tmp_path, monkeypatch, number, call, error):
     model = make_model()
     model.save(tmp_path)
     before = {name: value.copy() for name, value in model.params.items()}
@@ -134,9 +130,7 @@ DAMAGES = {
         weights_of(folder).read_bytes()[:-1] + b"!"
     ),
     "got digest": lambda folder: damage_text(folder / MODEL, lambda r: r["network"].update(digest="0")),
-    "expected weights-": lambda folder: damage_text(
-        folder / MODEL, lambda r: r["arrays"].update(file="/etc/hosts")
-    ),
+    "expected weights-": lambda folder: damage_text(folder / MODEL, lambda r: r["arrays"].update(file="/etc/hosts")),
     "'Adagrad'": lambda folder: damage_text(folder / MODEL, lambda r: r["optimizer"].update(name="Adagrad")),
     "'step'": lambda folder: damage_text(folder / MODEL, lambda r: r.pop("step")),
     "got float32 of shape": lambda folder: damage_text(folder / MODEL, lambda r: r.update(dtype="float64")),

@@ -44,9 +44,7 @@ def test_states_are_carried_within_a_sequence_only():
 
 
 def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
-    columns = [
-        [item.inputs["x"][0].tolist() for item in walk(feed(batch_size=2, seed=s), 2)[0]] for s in (0, 0, 1)
-    ]
+    columns = [[item.inputs["x"][0].tolist() for item in walk(feed(batch_size=2, seed=s), 2)[0]] for s in (0, 0, 1)]
     first, second = columns[0][:3], columns[0][3:]
     assert sorted(chain(*first)) == sorted(chain(*second)) == [0, 1, 2, 3, 4] and first != second
     assert columns[0] == columns[1] and columns[0] != columns[2]
@@ -64,9 +62,7 @@ def test_lengths_are_cut_to_windows_and_follow_their_rows():
 def test_the_fingerprint_knows_data_and_cut():
     one = feed(window=3).fingerprint
     other = Feed({"x": feed().arrays["x"], "target": feed().arrays["x"]}, window=3).fingerprint
-    assert (
-        len({one, other, feed(window=2).fingerprint, feed(window=3, lengths=np.full(5, 7)).fingerprint}) == 4
-    )
+    assert len({one, other, feed(window=2).fingerprint, feed(window=3, lengths=np.full(5, 7)).fingerprint}) == 4
     assert one == feed(window=3).fingerprint
 
 
@@ -93,9 +89,7 @@ def test_schedules_run_from_1_to_0_or_stay():
 def test_the_first_limit_counts_and_the_clock_can_stand():
     budget = Budget(10, 1000.0, taken=5)
     assert budget.progress == 0.5
-    assert (
-        Budget(0, None).progress == 1 and Budget(None, 0).progress == 1 and Budget(None, None).progress == 0
-    )
+    assert Budget(0, None).progress == 1 and Budget(None, 0).progress == 1 and Budget(None, None).progress == 0
     with budget.pause():
         before = budget._paused
     assert budget._paused > before

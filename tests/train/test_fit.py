@@ -57,9 +57,7 @@ def test_evaluate_carries_the_state_from_window_to_window(tiny, make_model, monk
 def test_windows_carry_the_state_and_cut_the_gradient(tiny, make_model):
     model = make_model(optimizer=lg.SGD(0.0))
     history = model.fit(tiny.x, tiny.y, window=5, epochs=2)
-    assert [step.rows for step in history] == [30, 30, 12] * 2 and [step.epoch for step in history] == [
-        0
-    ] * 3 + [1] * 3
+    assert [step.rows for step in history] == [30, 30, 12] * 2 and [step.epoch for step in history] == [0] * 3 + [1] * 3
     mean = sum(step.loss * step.rows for step in history[:3]) / 72
     assert mean == pytest.approx(model.evaluate(tiny.x, tiny.y)["loss"], rel=1e-5)
     assert history[3].loss == history[0].loss  # the state starts anew with each epoch
@@ -188,9 +186,7 @@ def test_a_network_that_runs_back_in_time_is_trained_on_whole_sequences(tiny):
     @lg.network
     def backward(tokens):
         x = lg.embedding(tokens, 7, 3, name="embed")
-        return lg.linear(
-            lg.recur(lg.cells.catalogue["rnn"], x, size=4, name="rnn", reverse=True), size=7, name="head"
-        )
+        return lg.linear(lg.recur(lg.cells.catalogue["rnn"], x, size=4, name="rnn", reverse=True), size=7, name="head")
 
     model = lg.Model(backward)
     with pytest.raises(lg.GraphError, match="runs back in time"):

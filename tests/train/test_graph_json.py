@@ -17,12 +17,7 @@ def through_text(traced):
 def test_a_cell_comes_back(name):
     cell = lg.cells.catalogue[name]
     back = through_text(cell)
-    assert (
-        type(back) is lg.Cell
-        and back.digest == cell.digest
-        and back.name == name
-        and back.__doc__ == cell.__doc__
-    )
+    assert type(back) is lg.Cell and back.digest == cell.digest and back.name == name and back.__doc__ == cell.__doc__
     assert (back.inputs, back.states, back.outputs, back.returns) == (
         cell.inputs,
         cell.states,
@@ -35,9 +30,7 @@ def test_a_cell_comes_back(name):
 
 def test_a_network_comes_back_with_the_cells_in_it(tiny):
     back = through_text(tiny.network)
-    assert (
-        type(back) is lg.Network and back.digest == tiny.network.digest and back.states == tiny.network.states
-    )
+    assert type(back) is lg.Network and back.digest == tiny.network.digest and back.states == tiny.network.states
     rng = np.random.default_rng(0)
     sizes = {name: tuple(int(d) for d in node.shape) for name, node in back.parameters.items()}
     params = {name: rng.standard_normal(shape) for name, shape in sizes.items()}

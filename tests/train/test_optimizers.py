@@ -5,7 +5,7 @@ import pytest
 
 import lstmgraph as lg
 from lstmgraph.train.flat import ROW, Layout
-from lstmgraph.train.optimizer import BUILT_IN, Updater, from_json
+from lstmgraph.train.optimizer import Updater, from_json, kinds
 
 SHAPES = {"W": (30, 40), "b": (7,), "n": ()}
 RECORDS = {
@@ -45,9 +45,7 @@ def formula(record, steps=4):
             b1, b2 = record.betas
             p[name] = p[name] - rate * getattr(record, "weight_decay", 0.0) * p[name]
             m[name], v[name] = b1 * m[name] + (1 - b1) * g, b2 * v[name] + (1 - b2) * g * g
-            p[name] = p[name] - rate * (m[name] / (1 - b1**t)) / (
-                np.sqrt(v[name] / (1 - b2**t)) + record.epsilon
-            )
+            p[name] = p[name] - rate * (m[name] / (1 - b1**t)) / (np.sqrt(v[name] / (1 - b2**t)) + record.epsilon)
     return p
 
 
@@ -135,6 +133,6 @@ def test_numbers_that_make_no_sense_are_one_error(make, expected):
 def test_records_come_back_from_json():
     for record in RECORDS.values():
         assert from_json(record.to_json()) == record
-    assert {type(record).__name__ for record in RECORDS.values()} == set(BUILT_IN)
+    assert {type(record).__name__ for record in RECORDS.values()} == set(kinds())
     with pytest.raises(lg.GraphError, match="got 'Lion'"):
         from_json({"name": "Lion"})
