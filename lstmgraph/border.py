@@ -82,7 +82,8 @@ def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, d
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"{where}: got {array.dtype}, expected real numbers, cast once to {np.dtype(dtype)}")
-    return np.ascontiguousarray(array, dtype=dtype)
+    with np.errstate(over="ignore"):  # beyond float32 is infinity, which is legal
+        return np.ascontiguousarray(array, dtype=dtype)
 
 
 def table_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:

@@ -159,22 +159,27 @@ def checked_wrt(wrt: Iterable[str]) -> set[str]:
     return wanted
 
 
-def find_labels(sequence: Traced, names: list[str]) -> dict[str, tuple[str, str]]:
-    """Return name -> (recur, label) of layers asked for by name; a network's are prefixed with the recur's name."""
-    known: dict[str, tuple[str, str]] = {}
+def find_labels(sequence: Traced, names: Any) -> dict[str, tuple[str, str]]:
+    """Return name -> (recur, label) of layers asked for by name; a network's are prefixed with the recur's name.
+
+    Raises
+    ------
+    GraphError
+        If a layer is unknown, or `names` holds no names.
+    """
     recurs = [node_of(sequence.graph, key) for key in keys_of(sequence.graph, "recur")]
+    known: dict[str, tuple[str, str]] = {label: ("", label) for label in sequence.graph.graph["labels"]}
     for node in recurs:
-        for label in node.attr("cell").graph.graph["labels"]:
-            known[
-                label if len(recurs) == 1 and node.attr("name") == sequence.name else f"{node.attr('name')}.{label}"
-            ] = (
-                node.attr("name"),
-                label,
-            )
-    for name in names:
+        prefix = "" if node.attr("name") == sequence.name else f"{node.attr('name')}."
+        known |= {prefix + label: (node.attr("name"), label) for label in node.attr("cell").graph.graph["labels"]}
+    wanted = [names] if isinstance(names, str) else names
+    if not isinstance(wanted, Iterable):
+        raise GraphError(f"{sequence.name}: got {names!r}, expected names of layers: {', '.join(known)}")
+    chosen = list(wanted)
+    for name in chosen:
         if name not in known:
             raise GraphError(
                 f"{sequence.name}: unknown layer {name!r}, expected one of {', '.join(known)}"
-                + nearest(name, list(known))
+                + nearest(str(name), list(known))
             )
-    return {name: known[name] for name in names}
+    return {name: known[name] for name in chosen}

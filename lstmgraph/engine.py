@@ -91,7 +91,7 @@ def with_second_order(sequence: Traced) -> Traced:
 
 
 def with_records(sequence: Traced, names: Mapping[str, tuple[str, str]]) -> Traced:
-    """Return the graph with values inside its recurs as outputs: name -> (recur's name, label in its cell)."""
+    """Return the graph with more outputs: name -> (recur's name, label in its cell), or ("", label of the graph)."""
     from lstmgraph.ops.recur import result
 
     builder = Builder(simplify=True)
@@ -114,6 +114,9 @@ def with_records(sequence: Traced, names: Mapping[str, tuple[str, str]]) -> Trac
                 builder.sink(
                     "output", result(made[key], "output", f"{COTANGENT}{name}", ("T", "B")), f"{COTANGENT}{name}"
                 )
+    for name, (owner, label) in names.items():
+        if not owner:
+            builder.sink("output", made[sequence.graph.graph["labels"][label]], f"{COTANGENT}{name}")
     return _same_labels(sequence, builder, made)
 
 

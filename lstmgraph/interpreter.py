@@ -19,7 +19,7 @@ from lstmgraph.border import (
     infer_sizes,
     table_limits,
 )
-from lstmgraph.errors import GraphError
+from lstmgraph.errors import GraphError, ParameterError
 from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
 from lstmgraph.plugins import op
 from lstmgraph.schedule.resolve import resolve
@@ -151,6 +151,10 @@ def interpret(
     """
     if not isinstance(traced, Traced):
         raise GraphError(f"lg.interpret: got {type(traced).__name__}, expected a cell or a network made by a decorator")
+    if not isinstance(params, Mapping):
+        raise ParameterError(
+            f"{traced.name}: got params of type {type(params).__name__}, expected a dictionary of arrays"
+        )
     dtype = float_dtype(params, x)
     sizes = infer_sizes(traced, params, x, state)
     resolve(traced, tuple(sorted(sizes.items(), key=str)))  # raises if the sizes do not fit

@@ -121,7 +121,9 @@ class Program:
         return "\n\n".join(dict.fromkeys(kernel.source for kernel in kernels))
 
     def init(self, seed: int = 0) -> Arrays:
-        """Return parameters as their initialisers say; the same seed gives the same numbers."""
+        """Return parameters as their initialisers say; the same seed, an integer from 0 on, gives the same numbers."""
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise CompileError(f"{self.traced.name}: init: got seed {seed!r}, expected an integer from 0 on")
         shapes = {
             name: tuple(int(resize(dim, self.sizes)) for dim in node.shape)
             for name, node in self.traced.parameters.items()
@@ -204,6 +206,9 @@ class Program:
     ) -> Gradients:
         """Return the derivative of ``pullback(dy, dstate)`` along a direction of the parameters.
 
+        By reverse mode twice, which is this derivative because second derivatives commute; where a cell uses
+        ``lg.stop_gradient`` they need not, and what comes back is the transpose's product.
+
         Parameters
         ----------
         params, x, state, lengths, reset
@@ -232,7 +237,7 @@ class Program:
     ) -> Arrays:
         """Return the results of layers by name, each [T, B, n]: the activity of gates over time."""
         call = Call(self, self._checked(params), x, state, lengths, reset)
-        wanted = find_labels(call.engine.sequence, list(names))
+        wanted = find_labels(call.engine.sequence, names)
         line = call.engine.records(wanted)
         context = line.context(line.bind(call.params), call.rows, call.feeds())
         sinks = [("output", COTANGENT + name) for name in wanted]

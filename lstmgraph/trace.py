@@ -37,7 +37,8 @@ def active(word: str) -> Builder:
 
 
 @contextmanager
-def _tracing(builder: Builder) -> Iterator[None]:
+def tracing(builder: Builder) -> Iterator[None]:
+    """Let layers build into `builder` for a while."""
     token = _active.set(builder)
     try:
         yield
@@ -83,6 +84,8 @@ def cell(function: Callable[..., Any]) -> Cell:
     >>> elman.states, list(elman.parameters)
     (('h',), ['hidden.W_h', 'hidden.W_x', 'hidden.b'])
     """
+    if not callable(function) or isinstance(function, type):
+        raise GraphError(f"lg.cell: got {type(function).__name__}, expected a function of an input and states")
     inputs, states = _arguments(function)
     name, line = function.__name__, _line_of(function)
     integers: set[str] = set()
@@ -91,7 +94,7 @@ def cell(function: Callable[..., Any]) -> Cell:
         builder = Builder(trace=True)
         symbols = _input_leaves(builder, inputs, ("B",), integers)
         symbols += [builder.leaf("state", ("B", dims[state]), name=state) for state in states]
-        with _tracing(builder):
+        with tracing(builder):
             try:
                 returned = function(*symbols)
             except IntegerInput as found:
@@ -133,6 +136,8 @@ def network(function: Callable[..., Any]) -> Network:
     >>> tagger.states
     ('lstm.h', 'lstm.c')
     """
+    if not callable(function) or isinstance(function, type):
+        raise GraphError(f"lg.network: got {type(function).__name__}, expected a function of sequences")
     names = list(inspect.signature(function).parameters)
     line = _line_of(function)
     if not names:
@@ -141,7 +146,7 @@ def network(function: Callable[..., Any]) -> Network:
     while True:
         builder = Builder(trace=True)
         symbols = _input_leaves(builder, names, ("T", "B"), integers)
-        with _tracing(builder):
+        with tracing(builder):
             try:
                 returned = function(*symbols)
             except IntegerInput as found:

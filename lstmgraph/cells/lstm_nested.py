@@ -3,6 +3,7 @@
 import lstmgraph as lg
 from lstmgraph.cells import memory
 from lstmgraph.graph import Symbol
+from lstmgraph.initializers import Initializer
 
 States = tuple[Symbol, Symbol]
 
@@ -100,7 +101,7 @@ def time_frequency_lstm(
 def _scaled(x: Symbol, h: Symbol, hyper_h: Symbol, name: str) -> Symbol:
     """Return what a gate of a hyper LSTM sees: sums scaled row by row as the small LSTM says, and normalised."""
 
-    def embedded(part: str, init: dict[str, float | str | tuple[str, float]]) -> Symbol:
+    def embedded(part: str, init: dict[str, Initializer]) -> Symbol:
         return lg.linear(hyper_h, name=f"{name}.embedded_{part}", size="Z", bias="b" in init, init=init)
 
     d_h = lg.linear(embedded("h", {"W": 0.0, "b": 1.0}), name=f"{name}.scale_h", bias=False, init=0.025)

@@ -17,7 +17,7 @@ from lstmgraph.graph import (
     rebuild,
     resize,
 )
-from lstmgraph.trace import IntegerInput, _tracing
+from lstmgraph.trace import IntegerInput
 from lstmgraph.traced import Cell, Traced
 from lstmgraph.train.losses import Body, Loss
 
@@ -84,7 +84,7 @@ def _build(network: Traced, loss: Loss, bodies: Mapping[str, Body], integer: boo
     target = builder.leaf("input", shape, **attrs)
     prediction: Any = next(iter(values.values())) if len(values) == 1 else values
     builder.graph.graph["names"] = dict.fromkeys(network.graph.graph["labels"])
-    with _tracing(builder):
+    with tracing(builder):
         for name, body in bodies.items():
             result = body(prediction, target)
             _check(result, rows, f"loss {loss.name!r} of {network.name}: {name}")
