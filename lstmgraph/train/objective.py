@@ -17,7 +17,7 @@ from lstmgraph.graph import (
     rebuild,
     resize,
 )
-from lstmgraph.trace import IntegerInput
+from lstmgraph.trace import IntegerInput, tracing
 from lstmgraph.traced import Cell, Traced
 from lstmgraph.train.losses import Body, Loss
 
