@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.training_step [tiny small medium long large] [--threads 2]
 
-A training step is the forward pass and the gradients of all parameters. Each figure is the median of interleaved
-runs, with the spread from the first to the third quartile; the ratio of the least times is what other work on the
-machine disturbs least. Operations are counted as 2 T B 4H (I + H) for the forward
-pass and three times that for a training step (torch's time counts the same operations).
+A training step is the forward pass and the gradients of all parameters. Each figure is the median of runs in
+blocks that take turns, with the spread from the first to the third quartile; the ratio of the least times is what
+other work on the machine disturbs least. Operations are counted as 2 T B 4H (I + H) for the forward pass and three
+times that for a training step (torch's time counts the same operations).
 """
 
 import argparse
@@ -21,6 +21,8 @@ import numpy as np
 import lstmgraph as lg
 
 BUDGET = 6.0  # seconds of measuring for each pair
+ROUNDS = 5  # blocks of runs of each, in turn
+PAUSE = 0.2  # seconds before a block: threads that spin after their work must not take the other's processors
 SIZES = {  # T, B, I, H
     "tiny": (100, 1, 1, 32),
     "small": (100, 32, 32, 64),
@@ -54,17 +56,22 @@ class Measured:
 
 
 def in_turn(*tasks: Task) -> list[Measured]:
-    """Run tasks in turn until the time is up, at least five times each, and return their times."""
+    """Run tasks in blocks, in turn, until the time is up, and return their times."""
     for task in tasks:
         task()
         task()
     seconds: list[list[float]] = [[] for _ in tasks]
-    end = time.perf_counter() + BUDGET
-    while len(seconds[0]) < 5 or (time.perf_counter() < end and len(seconds[0]) < 1000):
+    for _ in range(ROUNDS):
         for task, found in zip(tasks, seconds, strict=True):
-            begin = time.perf_counter()
+            time.sleep(PAUSE)
             task()
-            found.append(time.perf_counter() - begin)
+            end = time.perf_counter() + BUDGET / ROUNDS / len(tasks)
+            while True:
+                begin = time.perf_counter()
+                task()
+                found.append(time.perf_counter() - begin)
+                if time.perf_counter() > end:
+                    break
     return [Measured(found) for found in seconds]
 
 
@@ -134,7 +141,7 @@ def main(arguments: list[str]) -> None:
     load = os.getloadavg()[0]
     print(f"float32, {chosen.threads} threads of {os.cpu_count()} processors; milliseconds: median [quartiles]")
     if load > 0.5:
-        print(f"other work keeps {load:.1f} processors busy: torch's spinning threads suffer most; measure again")
+        print(f"other work keeps {load:.1f} processors busy: measure again")
     columns = f"{'lstmgraph':>9} {'':20} {'torch.nn.LSTM':>13} {'':16} ratio  least  GFLOP/s  torch    least    torch"
     print(f"{'':7} {'[T, B, I, H]':20} {'':9} {columns}")
     for name in chosen.sizes or SIZES:
