@@ -179,7 +179,8 @@ def _terminals(
     outputs = scene.of_kind("output")
     outputs.sort(key=lambda key: max((columns.of.get(s, -1) for s in graph.predecessors(key)), default=-1))
     x = width - 4 + (sizes[outputs[-1]][0] > 3 if outputs else 0)
-    for key in reversed(outputs):
+    for place, key in enumerate(reversed(outputs)):
+        if place:  # half of each and a unit between
+            x -= ceil(sizes[outputs[-place]][0]) + ceil(sizes[key][0]) + 1
         found[key] = Box(int(x), height + 5, *sizes[key])
-        x -= _step(sizes[key])
     return found

@@ -13,7 +13,7 @@ from lstmgraph.visual.routing import Budget, route
 from lstmgraph.visual.scene import read_scene
 
 # wires that find no way and are drawn as straight dashed lines: to be mended, and not to grow
-UNROUTED = {"highway_lstm": 1, "time_frequency_lstm": 1, "hyper_lstm": 5}
+UNROUTED = {"time_frequency_lstm": 1, "hyper_lstm": 5}
 CROSSINGS = {
     "lstm": 1,
     "coupled": 1,
