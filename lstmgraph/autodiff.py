@@ -199,7 +199,7 @@ class _AdjointMaker:
             kind, result = self.results.get(f"parameter:{name}", ("", ""))
             if layer and kind == "sum":
                 total = Symbol(self.builder, named(self.builder.graph, "sum")[result]).sources[0]
-                if total.node.op in ("outer", "batch_sum") and f"d_{layer}" not in labels:
+                if op(total.node.op).kind == "over_rows" and f"d_{layer}" not in labels:
                     labels[f"d_{layer}"] = total.sources[-1].key
 
     def _filled(self, cotangent: Symbol | None, node: Node) -> Symbol:

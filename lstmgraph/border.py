@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
-from lstmgraph.graph import Dim, Node, features, keys_of, node_of, operands, resize
+from lstmgraph.graph import Dim, Node, features, node_of, operands, resize
 from lstmgraph.traced import Traced
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -94,7 +94,7 @@ def table_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
         limits[name] = min(limits.get(name, entries), entries)
 
     graph = traced.graph
-    for key in keys_of(graph, "gather", "one_hot", "recur"):
+    for key in graph:
         node, sources = node_of(graph, key), [node_of(graph, source) for source in operands(graph, key)]
         if node.op == "recur":
             inside = {symbol: resize(dim, sizes) for symbol, dim in node.attr("sizes")}
@@ -102,7 +102,7 @@ def table_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
             for leaf, source in zip(node.attr("cell").leaves, sources, strict=True):
                 if leaf.startswith("input:") and leaf[6:] in found:
                     limit(source.name, found[leaf[6:]])
-        else:
+        elif sources and sources[-1].attr("integer"):
             limit(sources[-1].name, int(resize(node.attr("size") or sources[0].shape[0], sizes)))
     return limits
 

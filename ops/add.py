@@ -22,5 +22,6 @@ op = pointwise(
     kernel="{0} + {1}",
     glyph=Glyph("circle", "+"),
     simplify=_simplify,
+    adds=True,
     doc="The sum of two values.",
 )

@@ -27,6 +27,7 @@ op = Op(
         cotangent.builder.add("broadcast", cotangent, target=operands[0].shape),
     ),
     glyph=Glyph("circle", "Σ"),
+    kernel="sums",
     cheap=False,
     doc="The sum over all rows; `scalar=True` makes a sum of one feature a number.",
 )

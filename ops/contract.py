@@ -66,13 +66,16 @@ class Op:
     pullback : callable
         ``pullback(result, operands, cotangent) -> cotangents of the operands`` as graph nodes, None for zero.
     kernel : str or Fold or None
-        The expression in generated source, operands as ``{0}``, ``{1}``.
+        The expression in generated source, operands as ``{0}``, ``{1}``; of a sum over rows, which one it is:
+        "products" of two values, "sums" of one, or rows added into a "table".
     glyph : Glyph
         How a figure shows it.
     simplify : callable, optional
         ``simplify(builder, operands, attributes) -> symbol or None``: a value that equals the op's, made of less.
     cheap : bool
         Whether a backward pass would rather compute it again than store it.
+    adds : bool
+        Whether it is the sum of its operands: a sum of matrix products is one product with more columns.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Op:
     kernel: str | Fold | None = None
     simplify: Callable[[Builder, tuple[Symbol, ...], dict[str, Any]], Symbol | None] | None = None
     cheap: bool = True
+    adds: bool = False
     doc: str = field(default="", compare=False)
 
     def __call__(self, *values: Symbol | float, **attrs: Any) -> Symbol:
@@ -147,6 +151,7 @@ def pointwise(
     *,
     simplify: Callable[[Builder, tuple[Symbol, ...], dict[str, Any]], Symbol | None] | None = None,
     cheap: bool = True,
+    adds: bool = False,
     doc: str = "",
 ) -> Op:
     """Return a pointwise op. Its pullback is written as if all operands had the shape of the result."""
@@ -161,7 +166,7 @@ def pointwise(
             for g, operand in zip(pulled, operands, strict=True)
         )
 
-    return Op(name, "pointwise", shape, meaning, fitted, glyph, kernel, simplify, cheap, doc)
+    return Op(name, "pointwise", shape, meaning, fitted, glyph, kernel, simplify, cheap, adds, doc)
 
 
 def fit(cotangent: Symbol, operand: Symbol) -> Symbol:

@@ -24,6 +24,7 @@ op = Op(
     meaning=_meaning,
     pullback=lambda result, operands, cotangent: (operands[1] @ cotangent.T, operands[0] @ cotangent),
     glyph=Glyph("circle", "⊗"),
+    kernel="products",
     cheap=False,
     doc="The sum over rows of outer products.",
 )

@@ -26,6 +26,7 @@ op = Op(
     meaning=_meaning,
     pullback=lambda result, operands, cotangent: (cotangent.builder.add("gather", cotangent, operands[1]), None),
     glyph=Glyph("circle", "Σ"),
+    kernel="table",
     cheap=False,
     doc="Rows added up by index into a table of `size` entries.",
 )

@@ -14,6 +14,7 @@ import numpy as np
 from lstmgraph.graph import Dim, features, node_of, operands, resize
 from lstmgraph.jit.executor import Array, Context, Executor
 from lstmgraph.jit.tile import over_rows_work
+from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
 
 Call = Callable[[int, int, int], None]
@@ -50,9 +51,10 @@ class RunReduce:
             for source in sources:
                 shape = features(node_of(graph, source).shape)
                 self.widths[source] = int(resize(shape[-1], sizes)) if shape else 1
-            if node.op == "outer":
+            which = op(node.op).kernel
+            if which == "products":
                 self.products.setdefault(sources[1], []).append((sources[0], key))
-            elif node.op == "batch_sum":
+            elif which == "sums":
                 self.sums.setdefault(sources[0], []).append(key)
             else:
                 self.tables.append((sources[0], sources[1], key))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lstmgraph.graph import Dim, node_of, operands
 from lstmgraph.jit.layout import Buffer, Pack
 from lstmgraph.jit.machine import Machine
+from lstmgraph.schedule.products import is_product, is_sum
 from lstmgraph.traced import Traced
 
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
@@ -128,12 +129,12 @@ def value_name(writer: Writer, key: str) -> str:
 
 def _sum_name(writer: Writer, key: str) -> str:
     """Return a name after the layer whose product or sum a value is, else after its op."""
-    graph, node = writer.cell.graph, node_of(writer.cell.graph, key)
-    if node.op in ("matmul", "add"):
+    graph = writer.cell.graph
+    if is_product(graph, key) or is_sum(graph, key):
         owners = {node_of(graph, source).name.rpartition(".") for source in operands(graph, key)}
         for owner, _, weight in sorted(owners):
             if owner:
                 return f"{owner}_{'sum' if weight == 'b' else 'product'}"
-        if node.op == "add" and all(node_of(graph, source).op == "matmul" for source in operands(graph, key)):
+        if all(is_product(graph, source) for source in operands(graph, key)):
             return _sum_name(writer, operands(graph, key)[0])
-    return f"{node.op}_value"
+    return f"{node_of(graph, key).op}_value"

@@ -12,7 +12,7 @@ import networkx as nx
 
 from lstmgraph.graph import LEAVES, SINKS, Dim, features, is_row, node_of, operands
 from lstmgraph.plugins import op
-from lstmgraph.schedule.products import Product, find_products
+from lstmgraph.schedule.products import Product, find_products, is_product, is_sum
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,14 @@ def _inside_products(graph: nx.MultiDiGraph, chosen: list[str], products: dict[s
     """Return the partial products and sums that are no values of their own."""
     inside: set[str] = set()
     for key in chosen:
-        node = node_of(graph, key)
-        if key not in products and node.op == "matmul":
+        if key not in products and is_product(graph, key):
             inside.add(key)
     for product in products.values():
-        stack = list(operands(graph, product.key)) if node_of(graph, product.key).op == "add" else []
+        stack = list(operands(graph, product.key)) if is_sum(graph, product.key) else []
         while stack:
             key = stack.pop()
             inside.add(key)
-            if node_of(graph, key).op == "add":
+            if is_sum(graph, key):
                 stack.extend(operands(graph, key))
     return inside
 

@@ -120,12 +120,9 @@ class _Planner:
 
     def _is_spread(self, key: str) -> bool:
         """Whether a value is a constant or a parameter spread over rows: stages make it where they need it."""
-        node = node_of(self.graph, key)
-        return (
-            node.op == "broadcast"
-            and is_row(node.shape)
-            and not is_row(node_of(self.graph, operands(self.graph, key)[0]).shape)
-        )
+        node, sources = node_of(self.graph, key), operands(self.graph, key)
+        computed = node.op not in (*LEAVES, *SINKS, "item") and is_row(node.shape)
+        return computed and not any(is_row(node_of(self.graph, source).shape) for source in sources)
 
     def _form(self, key: str) -> Form | None:
         node = node_of(self.graph, key)

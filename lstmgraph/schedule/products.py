@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from lstmgraph.graph import descendants, is_row, keys_of, node_of, operands
+from lstmgraph.graph import LEAVES, SINKS, descendants, is_row, keys_of, node_of, operands
+from lstmgraph.plugins import op
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,13 @@ class Product:
 def is_product(graph: nx.MultiDiGraph, key: str) -> bool:
     """Whether a node is rows times a matrix."""
     node = node_of(graph, key)
-    return node.op == "matmul" and is_row(node.shape)
+    return node.op not in (*LEAVES, *SINKS) and op(node.op).kind == "matmul" and is_row(node.shape)
+
+
+def is_sum(graph: nx.MultiDiGraph, key: str) -> bool:
+    """Whether a node is the sum of its operands."""
+    node = node_of(graph, key)
+    return node.op not in (*LEAVES, *SINKS) and op(node.op).adds
 
 
 def find_products(graph: nx.MultiDiGraph, among: Iterable[str] | None = None) -> dict[str, Product]:
@@ -37,6 +44,6 @@ def find_products(graph: nx.MultiDiGraph, among: Iterable[str] | None = None) ->
         sources = operands(graph, key)
         if is_product(graph, key):
             found[key] = [(sources[0], sources[1])]
-        elif node_of(graph, key).op == "add" and all(s in found and graph.out_degree(s) == 1 for s in sources):
+        elif is_sum(graph, key) and all(s in found and graph.out_degree(s) == 1 for s in sources):
             found[key] = [term for source in sources for term in found.pop(source)]
     return {key: Product(key, tuple(sorted(terms, key=lambda term: term[0] in below))) for key, terms in found.items()}

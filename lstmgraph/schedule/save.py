@@ -126,8 +126,8 @@ def value_name(cell: Traced, key: str, taken: Iterable[str]) -> str:
     nexts = {operands(cell.graph, k)[0]: f"next_{node_of(cell.graph, k).name}" for k in keys_of(cell.graph, "next")}
     node, sources = node_of(cell.graph, key), operands(cell.graph, key)
     name = labels.get(key) or nexts.get(key) or f"{node.op}_{list(cell.graph).index(key)}"
-    if node.op == "transpose" and node_of(cell.graph, sources[0]).op == "parameter":
-        name = f"{node_of(cell.graph, sources[0]).name}.T"
+    if len(sources) == 1 and node_of(cell.graph, sources[0]).op == "parameter":
+        name = f"{node_of(cell.graph, sources[0]).name}.{node.op}"
     used = set(taken)
     while name in used:
         name += "_"

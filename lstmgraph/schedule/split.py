@@ -26,7 +26,7 @@ from lstmgraph.graph import (
     resize,
 )
 from lstmgraph.plugins import op
-from lstmgraph.schedule.products import find_products
+from lstmgraph.schedule.products import find_products, is_sum
 from lstmgraph.schedule.save import value_name
 from lstmgraph.traced import Cell, Traced
 
@@ -102,7 +102,7 @@ def _partial_products(graph: nx.MultiDiGraph) -> set[str]:
             while stack:
                 key = stack.pop()
                 found.add(key)
-                if node_of(graph, key).op == "add":
+                if is_sum(graph, key):
                     stack.extend(source for source in operands(graph, key) if source not in sources)
     return found
 
