@@ -118,7 +118,7 @@ def test_the_cell_of_an_op_has_it(name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ops())
 def test_the_kernel_means_what_the_op_means(name, dtype):
-    for hidden_size in SIZES if dtype == "float64" else (1, 17):  # the text is one, whatever the dtype
+    for hidden_size in SIZES:
         forms = ("plain", "reset") if hidden_size == 17 else ("plain",)
         lg.assert_same(cell_of(name), compiled=False, dtype=dtype, forms=forms, **sizes_for(name, hidden_size))
 

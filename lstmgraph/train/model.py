@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.border import FLOATS, Arrays, as_inputs, as_lengths, check_index_range, infer_sizes, symbols_of
+from lstmgraph.border import (
+    FLOATS,
+    Arrays,
+    as_inputs,
+    as_lengths,
+    check_index_range,
+    infer_sizes,
+    symbols_of,
+    table_limits,
+)
 from lstmgraph.errors import CompileError, DataError, GraphError
 from lstmgraph.graph import Dim, keys_of, node_of
 from lstmgraph.traced import Traced
@@ -17,7 +26,7 @@ from lstmgraph.train.flat import Layout
 from lstmgraph.train.history import History, Step
 from lstmgraph.train.losses import Body, Loss, as_loss
 from lstmgraph.train.masks import draw, without_masks
-from lstmgraph.train.objective import LOSS, check_size, index_limits, measures, objective, target_name
+from lstmgraph.train.objective import LOSS, check_size, measures, objective, target_name
 from lstmgraph.train.optimizer import Optimizer, Updater
 
 _KEYWORDS = {"I": "input_size", "H": "hidden_size"}
@@ -310,7 +319,7 @@ class Model:
         if not T or not B:
             raise DataError(f"{self.network.name}: got T, B = {(T, B)}, expected at least one step of one row")
         check_size(traced, sizes)
-        check_index_range(traced, arrays, index_limits(traced, sizes))  # all of it now, not in a late step
+        check_index_range(traced, arrays, table_limits(traced, sizes))  # all of it now, not in a late step
         for symbol, size in sizes.items():
             self._sizes.setdefault(_KEYWORDS.get(str(symbol), str(symbol)), int(size))
         return arrays, as_lengths(lengths, T, B)

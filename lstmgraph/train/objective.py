@@ -10,9 +10,7 @@ from lstmgraph.graph import (
     Shape,
     Symbol,
     features,
-    keys_of,
     named,
-    node_of,
     operands,
     rebuild,
     resize,
@@ -99,17 +97,6 @@ def _build(network: Traced, loss: Loss, bodies: Mapping[str, Body], integer: boo
 def _target_size(values: Mapping[str, Symbol]) -> Any:
     """Return the size of a target of numbers: that of the (first) prediction."""
     return next(iter(values.values())).shape[-1]
-
-
-def index_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
-    """Return the number of entries of the tables that each index input names."""
-    limits: dict[str, int] = {}
-    for key in keys_of(traced.graph, "gather", "one_hot"):
-        node, sources = node_of(traced.graph, key), operands(traced.graph, key)
-        entries = node.attr("size") if node.op == "one_hot" else node_of(traced.graph, sources[0]).shape[0]
-        name, limit = node_of(traced.graph, sources[-1]).name, int(resize(entries, sizes))
-        limits[name] = min(limits.get(name, limit), limit)
-    return limits
 
 
 def check_size(whole: Traced, sizes: Mapping[Dim, Dim]) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import numbers
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,7 +19,7 @@ from lstmgraph.train.flat import ROW, Layout
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(ABC):
     """Base of the optimisers. One of them is one file: a record, a cell, and its numbers at a step.
 
     Parameters
@@ -59,9 +60,9 @@ class Optimizer:
         limit = "" if below == math.inf else f" and less than {below:g}"
         raise GraphError(f"{type(self).__name__}: got {name}={value!r}, expected a finite number, {least}{limit}")
 
+    @abstractmethod
     def numbers(self, step: int, rate: float) -> dict[str, float]:
         """Return the rule's parameters, except ``scale``, at a step (1 for the first) and a learning rate."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON."""
