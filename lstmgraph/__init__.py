@@ -5,19 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 _WORDS = {
     "lstmgraph.trace": "cell network",
-    "lstmgraph.layers": "linear sigmoid_layer tanh_layer gate parameter embedding one_hot recur delay softplus mean "
-    "softmax cumax layer_norm",
+    "lstmgraph.layers": "linear sigmoid_layer tanh_layer gate parameter embedding one_hot recur delay split softplus "
+    "mean softmax cumax layer_norm",
+    "lstmgraph.directions": "bidirectional",
+    "lstmgraph.masks": "dropout",
     "lstmgraph.traced": "Cell Network",
+    "lstmgraph.same": "same",
     "lstmgraph.autodiff": "gradient",
+    "lstmgraph.finite": "check_finite",
+    "lstmgraph.forward_mode": "tangent",
     "lstmgraph.interpreter": "interpret",
+    "lstmgraph.notation.equations": "equations Equations",
     "lstmgraph.program": "compile Program Gradients",
     "lstmgraph.train": "Model load SGD Adam AdamW",
     "lstmgraph.visual": "draw Figure",
-    "lstmgraph.testing": "assert_same check_gradients",
+    "lstmgraph.testing": "assert_same",
+    "lstmgraph.gradient_check": "check_gradients",
     "lstmgraph.errors": "LstmGraphError GraphError ShapeError DTypeError ParameterError CompileError CheckpointError "
-    "DataError DrawingError",
+    "DataError DrawingError UnknownCellError",
 }
-_OPS = "exp log sqrt sigmoid tanh relu maximum minimum select equal concat row_sum row_max stop_gradient cumulative_sum"
+_OPS = (
+    "exp log sqrt sin floor sigmoid tanh relu maximum minimum select equal concat row_sum row_max stop_gradient "
+    "cumulative_sum"
+)
 _HOME = {word: module for module, words in _WORDS.items() for word in words.split()}
 _MODULES = ("cells", "transforms", "ops", "visual", "train", "plugins")
 
@@ -51,6 +61,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from lstmgraph import cells as cells
     from lstmgraph.autodiff import gradient as gradient
+    from lstmgraph.directions import bidirectional as bidirectional
     from lstmgraph.errors import CheckpointError as CheckpointError
     from lstmgraph.errors import CompileError as CompileError
     from lstmgraph.errors import DataError as DataError
@@ -60,6 +71,10 @@ if TYPE_CHECKING:
     from lstmgraph.errors import LstmGraphError as LstmGraphError
     from lstmgraph.errors import ParameterError as ParameterError
     from lstmgraph.errors import ShapeError as ShapeError
+    from lstmgraph.errors import UnknownCellError as UnknownCellError
+    from lstmgraph.finite import check_finite as check_finite
+    from lstmgraph.forward_mode import tangent as tangent
+    from lstmgraph.gradient_check import check_gradients as check_gradients
     from lstmgraph.interpreter import interpret as interpret
     from lstmgraph.layers import cumax as cumax
     from lstmgraph.layers import delay as delay
@@ -74,13 +89,17 @@ if TYPE_CHECKING:
     from lstmgraph.layers import sigmoid_layer as sigmoid_layer
     from lstmgraph.layers import softmax as softmax
     from lstmgraph.layers import softplus as softplus
+    from lstmgraph.layers import split as split
     from lstmgraph.layers import tanh_layer as tanh_layer
+    from lstmgraph.masks import dropout as dropout
+    from lstmgraph.notation.equations import Equations as Equations
+    from lstmgraph.notation.equations import equations as equations
     from lstmgraph.ops.contract import Op
     from lstmgraph.program import Gradients as Gradients
     from lstmgraph.program import Program as Program
     from lstmgraph.program import compile as compile
+    from lstmgraph.same import same as same
     from lstmgraph.testing import assert_same as assert_same
-    from lstmgraph.testing import check_gradients as check_gradients
     from lstmgraph.trace import cell as cell
     from lstmgraph.trace import network as network
     from lstmgraph.traced import Cell as Cell
@@ -96,6 +115,8 @@ if TYPE_CHECKING:
     exp: Op
     log: Op
     sqrt: Op
+    sin: Op
+    floor: Op
     sigmoid: Op
     tanh: Op
     relu: Op

@@ -1,6 +1,6 @@
 """The gradient of a graph is a graph: a walk over the pullbacks, and the adjoint of a cell, which is a cell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,9 +13,15 @@ from lstmgraph.plugins import op
 from lstmgraph.traced import Cell, Network, Traced
 
 Result = tuple[str, str]
+CONSTANT = ("integer", "fixed", "mask")  # what marks a leaf that nothing is differentiated by
 
 
-def backpropagate(builder: Builder, seeds: Mapping[str, Any]) -> dict[str, Any]:
+def is_constant(leaf: Node) -> bool:
+    """Whether a leaf has no cotangent: an index or a mask."""
+    return any(leaf.attr(word) for word in CONSTANT)
+
+
+def backpropagate(builder: Builder, seeds: Mapping[str, Any], keys: Iterable[str] | None = None) -> dict[str, Any]:
     """Walk the graph of `builder` backwards and return the cotangent of every node that has one.
 
     Parameters
@@ -24,9 +30,11 @@ def backpropagate(builder: Builder, seeds: Mapping[str, Any]) -> dict[str, Any]:
         Holds the forward graph; the cotangents are built into it.
     seeds : mapping
         Key -> cotangent of the nodes where the walk begins.
+    keys : iterable of str, optional
+        The nodes that the walk passes through, in the graph's order; all by default.
     """
     cotangents: dict[str, Any] = dict(seeds)
-    for key in reversed(list(builder.graph)):
+    for key in reversed(list(builder.graph if keys is None else keys)):
         symbol = builder.symbol(key)
         if key not in cotangents or symbol.node.op in LEAVES:
             continue
@@ -131,7 +139,7 @@ class _AdjointMaker:
         return (
             attrs
             if role == "parameter"
-            else {"name": self._fresh(node.name, role)} | ({"integer": True} if attrs.get("integer") else {})
+            else {"name": self._fresh(node.name, role)} | {key: attrs[key] for key in CONSTANT if key in attrs}
         )
 
     def _fresh(self, name: str, role: str) -> str:
@@ -184,7 +192,7 @@ class _AdjointMaker:
                     cotangent = more if cotangent is None else cotangent + more
                 self.builder.sink("next", self._filled(cotangent, node), f"d_{node.name}")
                 self.results[leaf] = ("final", f"d_{node.name}")
-            elif not node.attr("integer"):
+            elif not is_constant(node):
                 role = "sum" if kind == "parameter" else "output"
                 if cotangent is None and role == "sum":
                     continue
@@ -272,6 +280,6 @@ def differentiate(
         cotangent = found.get(symbol.key)
         if cotangent is not None and cotangent.shape != node.shape:
             cotangent = builder.add("sum_to", cotangent, target=symbol.shape)
-        if not node.attr("integer"):
+        if not is_constant(node):
             out[leaf] = cotangent
     return out

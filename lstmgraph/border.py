@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
-from lstmgraph.graph import Dim, Node, features, node_of, operands, resize
+from lstmgraph.graph import Dim, Node, features, is_row, node_of, operands, resize
 from lstmgraph.traced import Traced
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -64,6 +64,32 @@ def as_inputs(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> t
                 f"{first} has"
             )
     return arrays, T, B
+
+
+def take_masks(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> tuple[Any, Arrays]:
+    """Return the inputs without the masks among them, and the masks by name: all of them or none.
+
+    Raises
+    ------
+    ShapeError
+        If some are missing, or one has another shape.
+    """
+    if not isinstance(x, Mapping) or not any(name in x for name in traced.masks):
+        return x, {}
+    missing = [name for name in traced.masks if name not in x]
+    if missing:
+        raise ShapeError(
+            f"{traced.name}: got no mask {', '.join(missing)}, expected all of {', '.join(traced.masks)} for training, "
+            "as program.masks gives, or none for evaluation"
+        )
+    rest = {name: value for name, value in x.items() if name not in traced.masks}
+    first = np.shape(next(iter(rest.values()), ()))
+    masks: Arrays = {}
+    for name, node in traced.masks.items():
+        rows = first[:2] if is_row(node.shape) else ()
+        shape = (*rows, *(int(resize(dim, sizes)) for dim in features(node.shape)))
+        masks[name] = as_cotangent(f"{traced.name}: mask {name}", x[name], shape, dtype)
+    return rest, masks
 
 
 def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, dtype: Any) -> Any:
@@ -181,7 +207,7 @@ def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any)
                 f"{traced.name}: parameter {name}: got {array.dtype}, expected {np.dtype(dtype)}; cast it with "
                 ".astype, or compile with its dtype"
             )
-        arrays[name] = array
+        arrays[name] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
     return arrays
 
 
@@ -206,6 +232,14 @@ def as_reset(reset: Any, T: int, B: int) -> Any:
     if array.shape != (T, B) or array.dtype.kind not in "biu":
         raise ShapeError(f"reset: got {array.dtype} of shape {list(array.shape)}, expected booleans [T, B] = {[T, B]}")
     return array.astype(bool)
+
+
+def learned_starts(traced: Traced, state: Any) -> frozenset[str]:
+    """Return the states that a call does not give and that start at a learned value."""
+    given = state if isinstance(state, Mapping) else {}
+    return frozenset(
+        name for name in traced.states if traced.leaves[f"state:{name}"].attr("initial") and given.get(name) is None
+    )
 
 
 def as_cotangent(where: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -12,18 +12,21 @@ from lstmgraph.border import (
     as_inputs,
     as_lengths,
     as_named_rows,
+    as_params,
     as_reset,
     as_state,
     check_index_range,
     in_returned_form,
+    learned_starts,
+    take_masks,
 )
-from lstmgraph.engine import COTANGENT, Line
-from lstmgraph.errors import GraphError, ShapeError, nearest
-from lstmgraph.graph import keys_of, node_of, resize
+from lstmgraph.engine import COTANGENT, DIRECTION, Line
+from lstmgraph.errors import GraphError, ParameterError, ShapeError, nearest
+from lstmgraph.graph import is_row, keys_of, node_of, resize
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.rows import Rows, full_rows
-from lstmgraph.traced import Traced
-from lstmgraph.transforms import RESET
+from lstmgraph.resets import RESET
+from lstmgraph.traced import Traced, find
 
 if TYPE_CHECKING:
     from lstmgraph.program import Program
@@ -57,24 +60,28 @@ class Call:
         self.program = program
         self.params = params
         traced, sizes, dtype = program.traced, program.sizes, program.dtype
+        x, self.masks = take_masks(traced, sizes, x, dtype)
         self.inputs, T, B = as_inputs(traced, sizes, x, dtype)
         check_index_range(traced, self.inputs, program.index_limits)
         self.state = as_state(traced, sizes, state, B, dtype)
         self.rows = full_rows(T, B) if lengths is None else Rows(T, B, as_lengths(lengths, T, B))
         flags = as_reset(reset, T, B)
-        self.engine = program.engine if flags is None else program.reset_engine
+        self.engine = program.engine_for(bool(self.masks), flags is not None, learned_starts(traced, state))
         self.flags = None if flags is None else flags[..., None].astype(dtype)
 
     def feeds(self) -> dict[str, Any]:
         """Return the leaves by ``kind:name``."""
         feeds = {f"input:{name}": value for name, value in self.inputs.items()}
         feeds |= {f"state:{name}": value for name, value in self.state.items()}
+        for name, value in self.masks.items():
+            kind = "input" if is_row(self.program.traced.masks[name].shape) else "parameter"
+            feeds[f"{kind}:{name}"] = value
         return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
 
     def plain_sinks(self) -> list[tuple[str, str]]:
         """Return the results of a plain call."""
         sequence = self.engine.sequence
-        return [("output", name) for name in sequence.outputs] + [("next", name) for name in sequence.states]
+        return [("output", name) for name in sequence.outputs] + [("next", name) for name in self.program.traced.states]
 
     def gradient_sinks(self, line: Line, wanted: set[str]) -> list[tuple[str, str]]:
         """Return the cotangents that were asked for and that there are."""
@@ -86,7 +93,7 @@ class Call:
         """Return outputs and final states."""
         sequence = self.engine.sequence
         outputs = {name: line.result(context, ("output", name)) for name in sequence.outputs}
-        states = {name: line.result(context, ("next", name)) for name in sequence.states}
+        states = {name: line.result(context, ("next", name)) for name in self.program.traced.states}
         return in_returned_form(outputs), states
 
     def cotangents(self, dy: Any, dstate: Any) -> dict[str, Any]:
@@ -119,6 +126,52 @@ class Call:
         )
         role = "input" if node[:1] == ("T",) else "parameter"
         return {f"{role}:{COTANGENT}output:{name}": array}
+
+    def directions(self, direction: Any, dx: Any, dstate: Any) -> tuple[frozenset[str], dict[str, Any]]:
+        """Return the leaves that move, all of a kind or none, and their directions as leaves by ``kind:name``."""
+        program, traced = self.program, self.program.traced
+        found: dict[str, Any] = {}
+        if direction is not None and not isinstance(direction, Mapping):
+            raise ParameterError(
+                f"{traced.name}: got a direction of type {type(direction).__name__}, expected a dictionary like params"
+            )
+        if direction:
+            zeros = {name: np.zeros_like(value) for name, value in self.params.items()}
+            along = as_params(traced, program.sizes, {**zeros, **direction}, program.dtype)
+            found |= {f"parameter:{name}": value for name, value in along.items()}
+        if dx is not None:
+            given = dict(dx) if isinstance(dx, Mapping) else {traced.inputs[0]: dx}
+            floats = [name for name in traced.inputs if not traced.leaves[f"input:{name}"].attr("integer")]
+            for name in given:
+                find(floats, name, "input of numbers", f"{traced.name}: dx")
+            for name in floats:
+                like = self.inputs[name]
+                where = f"{traced.name}: dx of {name}"
+                value = np.zeros_like(like) if given.get(name) is None else given[name]
+                found[f"input:{name}"] = as_cotangent(where, value, like.shape, program.dtype)
+        if dstate:
+            along = as_named_rows(traced, program.sizes, dstate, self.rows.B, program.dtype, "dstate")
+            for name in dstate:
+                if f"state:{name}" not in self.engine.sequence.leaves:
+                    raise GraphError(
+                        f"{traced.name}: dstate {name}: got the tangent of a state that starts at its learned value, "
+                        "expected none; pass the state too, or the direction of its parameter"
+                    )
+            found |= {f"state:{name}": value for name, value in along.items()}
+        moving = frozenset(found) & frozenset(self.engine.sequence.leaves)
+        roles = {leaf: "parameter" if leaf.startswith("parameter:") else "input" for leaf in moving}
+        return moving, {f"{role}:{DIRECTION}{leaf}": found[leaf] for leaf, role in roles.items()}
+
+    def tangents(self, line: Line, context: Context, y: Any, final: Arrays) -> tuple[Any, Arrays]:
+        """Return the tangents of the results given; zeros where nothing moves them."""
+
+        def of(kind: str, name: str, like: Any) -> Any:
+            sink = ("output", f"{DIRECTION}{kind}:{name}")
+            return line.result(context, sink) if sink in line.traced.sinks else np.zeros_like(like)
+
+        outputs = y if isinstance(y, dict) else {self.engine.sequence.outputs[0]: y}
+        moved = {name: of("output", name, value) for name, value in outputs.items()}
+        return in_returned_form(moved), {name: of("next", name, value) for name, value in final.items()}
 
     def gradients(self, line: Line, context: Context, wanted: set[str], phases: tuple[int, ...]) -> Gradients:
         """Run the backward part and return its results."""

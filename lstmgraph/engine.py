@@ -9,13 +9,31 @@ import numpy as np
 
 from lstmgraph.autodiff import differentiate
 from lstmgraph.border import Arrays
-from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Symbol, features, node_of, operands, rebuild, resize
-from lstmgraph.jit.executor import Context, Executor
+from lstmgraph.forward_mode import with_tangent
+from lstmgraph.graph import (
+    LEAVES,
+    SINKS,
+    Builder,
+    Dim,
+    Symbol,
+    ancestors,
+    features,
+    lead,
+    named,
+    node_of,
+    operands,
+    rebuild,
+    resize,
+)
+from lstmgraph.jit.executor import Context, Executor, in_memory
+from lstmgraph.jit.operands import record_packings
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.run_once import Fill, Once
 from lstmgraph.jit.run_recur import RunRecur
 from lstmgraph.jit.run_reduce import RunReduce
 from lstmgraph.jit.run_rows import RunRows
+from lstmgraph.jit.tape import Binding, Frame, Tape
+from lstmgraph.resets import with_learned_starts
 from lstmgraph.schedule.plan import Plan, make_plan
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save
@@ -24,6 +42,8 @@ from lstmgraph.traced import Cell, Network, Traced
 
 COTANGENT = "d:"  # prefix of cotangent inputs and outputs; no Python name has it
 DIRECTION = "v:"
+TAPES = 16  # shapes of batches whose recordings are kept
+NO_ROWS = Rows(0, 0)
 
 
 def over_sequences(traced: Traced) -> Traced:
@@ -126,15 +146,6 @@ def _same_labels(traced: Traced, builder: Builder, made: Mapping[str, Symbol]) -
     return Network(builder.freeze(traced.name), traced.returns)
 
 
-@dataclass(frozen=True, eq=False)
-class Binding:
-    """Parameters with what follows from them alone: computed once, packed once."""
-
-    params: Arrays
-    values: dict[str, Any]
-    packs: dict[tuple[str, int], Any]
-
-
 RUNNERS: dict[str, Callable[..., Any]] = {
     "once": Once,
     "fill": Fill,
@@ -147,10 +158,11 @@ Request = tuple[tuple[tuple[str, str], ...], tuple[int, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The stages that a request needs, each with what can be dropped after it, and all keys that are read."""
+    """The stages that a request needs, all keys that are read, and those of its results."""
 
-    stages: tuple[tuple[Any, tuple[str, ...]], ...]
+    stages: tuple[Any, ...]
     wanted: frozenset[str]
+    results: tuple[str, ...]
 
 
 class Line:
@@ -166,18 +178,24 @@ class Line:
         self._runners = {
             stage: RUNNERS[stage.form](stage, self.plan, executor, self.sizes, self.fixed) for stage in self.plan.stages
         }
-        self._leaves = [
-            (f"{node.op}:{node.name}", key, node) for key, node in graph.nodes(data="node") if node.op in LEAVES
-        ]
+        self._ways: dict[str, tuple[tuple[str, Once], ...]] = {}
+        self._parameters = named(graph, "parameter")
+        self._leaves = {
+            f"{node.op}:{node.name}": (key, lead(node.shape))
+            for key, node in graph.nodes(data="node")
+            if node.op in LEAVES[:-1]
+        }
         self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
         self._choices: dict[Request, Choice] = {}
+        self._packings: dict[tuple[str, ...], Tape] = {}
+        self._tapes: dict[tuple[Choice, frozenset[str], Any], Tape] = {}
 
     def _constant_keys(self) -> frozenset[str]:
-        """Return the parameters and what follows from them alone (cotangents and directions are no parameters)."""
+        """Return the parameters and what follows from them alone (cotangents, directions and masks are none)."""
         graph, fixed = self.graph, set()
         for key, node in graph.nodes(data="node"):
             if (
-                (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)))
+                (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)) and not node.attr("fixed"))
                 or node.op == "constant"
                 or (node.op not in (*LEAVES, *SINKS) and all(s in fixed for s in operands(graph, key)))
             ):
@@ -185,57 +203,105 @@ class Line:
         return frozenset(fixed)
 
     def bind(self, params: Arrays) -> Binding:
-        """Return the parameters with the ``once`` stages run."""
-        values = {
-            key: params[node.name] for _, key, node in self._leaves if node.op == "parameter" and node.name in params
-        }
-        context = Context(Rows(0, 0), self.sizes, values)
-        for stage, runner in self._runners.items():
-            if stage.form == "once" and stage.key in self.fixed:
-                runner.run(context)
-        return Binding(params, values, {})
+        """Return parameters; what follows from them alone is computed when it is first read."""
+        return Binding({key: params[name] for name, key in self._parameters.items() if name in params})
+
+    def _follow(self, binding: Binding, key: str) -> Any:
+        """Return a parameter, or a value that follows from parameters alone."""
+        values = binding.values
+        if key not in values:
+            with np.errstate(all="ignore"):
+                for each, once in self._steps_to(key):
+                    if each not in values:
+                        values[each] = once.compute(values)
+        return values[key]
+
+    def _steps_to(self, key: str) -> tuple[tuple[str, Once], ...]:
+        """Return the computations of parameters alone that lead to a value, in order."""
+        if key not in self._ways:
+            needed = ancestors(self.graph, [key])
+            once = [stage for stage in self.plan.stages if stage.form == "once" and stage.key in needed]
+            self._ways[key] = tuple((stage.key, self._runners[stage]) for stage in once)
+        return self._ways[key]
 
     def choose(self, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...]) -> Choice:
         """Return the stages of some phases that the given results need."""
         request = (tuple(sinks), phases)
         if request not in self._choices:
-            results = set(self._sources.values())
             wanted = {self._sources[sink] for sink in request[0]}
             stages = []
             for stage in reversed(self.plan.stages):
                 if any(key in wanted for _, key in stage.results):
                     wanted |= {key for _, key in stage.sources}
                     if stage.phase in phases and not (stage.form == "once" and stage.key in self.fixed):
-                        stages.append((self._runners[stage], tuple(key for key in stage.drops if key not in results)))
-            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted))
+                        stages.append(self._runners[stage])
+            results = tuple(dict.fromkeys(self._sources[sink] for sink in request[0]))
+            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted), results)
         return self._choices[request]
 
     def context(self, binding: Binding, rows: Rows, feeds: Mapping[str, Any]) -> Context:
         """Return a context with the leaves in place; feeds by ``kind:name``, padded and in the user's order."""
-        context = Context(rows, {**self.sizes, "T": rows.T, "B": rows.B}, dict(binding.values), binding.packs)
+        context = Context(rows, {**self.sizes, "T": rows.T, "B": rows.B}, {}, binding)
         self.feed(context, feeds)
         return context
 
     def feed(self, context: Context, feeds: Mapping[str, Any]) -> None:
         """Put leaves into a context, packed."""
         rows = context.rows
-        for name, key, node in self._leaves:
-            if name in feeds:
-                value = feeds[name]
-                if node.shape[:1] == ("T",):
-                    value = rows.pack(value)
-                elif node.shape[:1] == ("B",):
-                    value = np.ascontiguousarray(rows.sort(value)).reshape(-1)
-                context.values[key] = value
+        for name, value in feeds.items():
+            if name not in self._leaves:  # nothing in this graph reads it
+                continue
+            key, ahead = self._leaves[name]
+            if len(ahead) == 2:
+                value = rows.pack(value)
+            elif ahead:
+                value = np.ascontiguousarray(rows.sort(value)).reshape(-1)
+            context.values[key] = value
 
     def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
-        """Run what was chosen; values that no later stage reads and `keep` does not name are given back."""
-        context.wanted = choice.wanted
-        for runner, drops in choice.stages:
-            runner.run(context)
-            for key in drops:
-                if key not in keep:
-                    context.values.pop(key, None)
+        """Run what was chosen; its results, and what `keep` names, are in the context afterwards."""
+        key = (choice, keep, context.rows.key)
+        tape = self._tapes.pop(key, None) or self._record(choice, keep, context)
+        self._tapes[key] = tape  # the last one used stands last
+        if len(self._tapes) > TAPES:
+            self._tapes.pop(next(iter(self._tapes)), None)
+        if tape not in context.binding.prepared:
+            self._complete(context.binding, tape)
+        tape.play(context)
+
+    def open(self, context: Context, choice: Choice) -> Frame:
+        """Return what was chosen ready to run, again and again over the same memory; its results are in the context."""
+        tape = self._record(choice, frozenset(), context)
+        self._complete(context.binding, tape)
+        frame = tape.open(context)
+        frame.give(context.values)
+        return frame
+
+    def _complete(self, binding: Binding, tape: Tape) -> None:
+        """Compute and pack what a tape reads of the parameters, once a bind."""
+        values = binding.values
+        for key in tape.bound:
+            if key not in values:
+                self._follow(binding, key)
+        missing = [packing for name, (packing, _) in tape.packs.items() if name not in binding.packs]
+        if missing:
+            matrices = {
+                key: values[key] if key in values else self._follow(binding, key)
+                for packing in missing
+                for key in packing.keys
+            }
+            names = tuple([packing.name for packing in missing])
+            if names not in self._packings:
+                self._packings[names] = record_packings(self.executor, missing, matrices)
+            flat = {key: in_memory(matrix) for key, matrix in matrices.items()}
+            self._packings[names].play(Context(NO_ROWS, {}, flat, Binding({})), binding.packs)
+
+    def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
+        tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed)
+        for runner in choice.stages:
+            runner.record(tape)
+        tape.finish([*choice.results, *sorted(keep)])
+        return tape
 
     def result(self, context: Context, sink: tuple[str, str]) -> Any:
         """Return a result as the user sees it: padded, in the user's order."""
@@ -243,7 +309,8 @@ class Line:
         node = node_of(self.graph, key)
         if node.op == "constant":
             return np.asarray(node.attr("value"), self.executor.dtype)
-        value, rows = context.values[key], context.rows
+        value = context.values[key] if key in context.values else self._follow(context.binding, key)
+        rows = context.rows
         if not node.shape or node.shape[0] not in ("T", "B"):
             return value
         width = int(resize(features(node.shape)[-1], context.sizes))
@@ -255,11 +322,15 @@ class Line:
 class Engine:
     """The plans of one traced graph at one set of sizes; each is made when it is first asked for."""
 
-    def __init__(self, traced: Traced, executor: Executor, sizes: Mapping[Dim, Dim]) -> None:
+    def __init__(
+        self, traced: Traced, executor: Executor, sizes: Mapping[Dim, Dim], learned: frozenset[str] = frozenset()
+    ) -> None:
         self.executor = executor
         self.sizes = dict(sizes)
-        self.sequence: Traced = resolve(over_sequences(traced), tuple(sorted(sizes.items(), key=str)))
+        sequence = with_learned_starts(over_sequences(traced), learned)
+        self.sequence: Traced = resolve(sequence, tuple(sorted(sizes.items(), key=str)))
         self._records: dict[tuple[str, ...], Line] = {}
+        self._tangents: dict[frozenset[str], Line] = {}
 
     @cached_property
     def main(self) -> Line:
@@ -284,3 +355,10 @@ class Engine:
         if key not in self._records:
             self._records[key] = Line(split(with_records(self.sequence, names)), self.executor, self.sizes)
         return self._records[key]
+
+    def tangents(self, moving: frozenset[str]) -> Line:
+        """The forward pass with directions of some leaves, and tangents of the results as outputs."""
+        if moving not in self._tangents:
+            graph = split(with_tangent(self.sequence, moving, DIRECTION))
+            self._tangents[moving] = Line(graph, self.executor, self.sizes)
+        return self._tangents[moving]

@@ -24,6 +24,13 @@ class ParameterError(LstmGraphError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class UnknownCellError(GraphError, KeyError, AttributeError):
+    """A name that no cell of the catalogue has: what a dictionary and a module raise, and a `GraphError`."""
+
+    def __str__(self) -> str:  # KeyError would print the message in quotes
+        return str(self.args[0]) if self.args else ""
+
+
 class CompileError(LstmGraphError, RuntimeError):
     """A graph that cannot be compiled as asked: sizes, threads, dtype."""
 

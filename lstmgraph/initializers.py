@@ -45,6 +45,61 @@ def _identity(rng: np.random.Generator, shape: tuple[int, ...], scale: float = 1
     return np.eye(shape[0], shape[-1]) * scale
 
 
+def _log_uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Any:
+    """Logarithms of evenly spread numbers; from 1 to T - 1, a forget bias's chrono start (Tallec & Ollivier 2018)."""
+    return np.log(rng.uniform(low, high, shape))
+
+
+def _ring(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Any:
+    """log(-log r) of the radii of points spread evenly over a ring (Orvieto et al. 2023, Lemma 2)."""
+    return np.log(-0.5 * np.log(rng.uniform(low**2, high**2, shape)))
+
+
+def legendre_memory(order: int, window: float) -> tuple[Any, Any]:
+    """Return the matrices A and B of a Legendre memory, held constant between steps (Voelker et al. 2019).
+
+    Parameters
+    ----------
+    order : int
+        The size M of the memory.
+    window : float
+        How many steps it remembers.
+
+    Returns
+    -------
+    tuple of arrays
+        A [M, M] and B [1, M], for rows times matrices.
+
+    Examples
+    --------
+    >>> from lstmgraph.initializers import legendre_memory
+    >>> a, b = legendre_memory(1, window=2.0)
+    >>> a.round(4), b.round(4)
+    (array([[0.6065]]), array([[0.3935]]))
+    """
+    i, j = np.mgrid[:order, :order]
+    both = np.zeros((order + 1, order + 1))
+    both[:order, :order] = (2 * i + 1) * np.where(i < j, -1.0, (-1.0) ** (i - j + 1))
+    both[:order, order] = (2 * i[:, 0] + 1) * (-1.0) ** i[:, 0]
+    halvings = max(0, int(np.ceil(np.log2(np.abs(both).sum() / window)))) + 1
+    part = both / window / 2**halvings
+    term = power = np.eye(order + 1)
+    for k in range(1, 19):
+        term = term @ part / k
+        power = power + term
+    for _ in range(halvings):
+        power = power @ power
+    return power[:order, :order].T.copy(), power[None, :order, order].copy()
+
+
+def _legendre_transition(rng: np.random.Generator, shape: tuple[int, ...], window: float) -> Any:
+    return legendre_memory(shape[-1], window)[0]
+
+
+def _legendre_input(rng: np.random.Generator, shape: tuple[int, ...], window: float) -> Any:
+    return legendre_memory(shape[-1], window)[1]
+
+
 INITIALIZERS: dict[str, Callable[..., Any]] = {
     "zeros": _zeros,
     "constant": _constant,
@@ -53,6 +108,10 @@ INITIALIZERS: dict[str, Callable[..., Any]] = {
     "glorot": _glorot,
     "orthogonal": _orthogonal,
     "identity": _identity,
+    "log_uniform": _log_uniform,
+    "ring": _ring,
+    "legendre_transition": _legendre_transition,
+    "legendre_input": _legendre_input,
 }
 
 

@@ -1,6 +1,6 @@
 """The NumPy meaning of a graph: the oracle that everything compiled is tested against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
@@ -17,14 +17,17 @@ from lstmgraph.border import (
     float_dtype,
     in_returned_form,
     infer_sizes,
+    learned_starts,
     table_limits,
+    take_masks,
 )
 from lstmgraph.errors import GraphError, ParameterError
 from lstmgraph.graph import LEAVES, SINKS, Attrs, Dim, operands, resize
+from lstmgraph.masks import with_masks, without_masks
 from lstmgraph.plugins import op
+from lstmgraph.resets import with_reset
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.traced import Cell, Traced
-from lstmgraph.transforms import with_reset
 
 
 def evaluate(graph: nx.MultiDiGraph, leaves: Mapping[str, Any], sizes: Mapping[Dim, Dim], dtype: Any) -> dict[str, Any]:
@@ -58,7 +61,11 @@ def concrete(attrs: Attrs, sizes: Mapping[Dim, Dim]) -> dict[str, Any]:
 
 
 def run_cell(
-    cell: Traced, values: Sequence[Any], sizes: Mapping[Dim, Dim], reverse: bool = False
+    cell: Traced,
+    values: Sequence[Any],
+    sizes: Mapping[Dim, Dim],
+    reverse: bool = False,
+    watch: Callable[[int, dict[str, Any]], None] | None = None,
 ) -> dict[tuple[str, str], Any]:
     """Run a cell over sequences, step by step, and return its results by (kind, name).
 
@@ -72,6 +79,8 @@ def run_cell(
         Symbol -> size.
     reverse : bool
         Run from the last step to the first.
+    watch : callable, optional
+        Shown each step t and the values of all nodes at it.
     """
     leaves = dict(zip(cell.leaves, values, strict=True))
     first = leaves[f"input:{cell.inputs[0]}"]
@@ -87,6 +96,8 @@ def run_cell(
         for name, value in state.items():
             results["previous", name][t] = value
         found = evaluate(cell.graph, step, sizes, dtype)
+        if watch is not None:
+            watch(t, found)
         for name in cell.outputs:
             results["output", name][t] = found[cell.sinks["output", name]]
         for name in cell.sums:
@@ -158,15 +169,20 @@ def interpret(
     dtype = float_dtype(params, x)
     sizes = infer_sizes(traced, params, x, state)
     resolve(traced, tuple(sorted(sizes.items(), key=str)))  # raises if the sizes do not fit
+    x, masks = take_masks(traced, sizes, x, dtype)
     inputs, T, B = as_inputs(traced, sizes, x, dtype)
     check_index_range(traced, inputs, table_limits(traced, sizes))
     values = as_params(traced, sizes, params, dtype)
     states = as_state(traced, sizes, state, B, dtype)
+    for name in learned_starts(traced, state):
+        states[name] = np.broadcast_to(values[traced.leaves[f"state:{name}"].attr("initial")], states[name].shape)
     valid = as_lengths(lengths, T, B)
     flags = as_reset(reset, T, B)
-    graph = traced
+    graph = with_masks(traced) if masks else without_masks(traced)
+    inputs |= {name: value for name, value in masks.items() if name in graph.inputs}
+    values |= {name: value for name, value in masks.items() if name in graph.parameters}
     if flags is not None:
-        graph = with_reset(traced)
+        graph = with_reset(graph)
         inputs["@reset"] = flags[..., None].astype(dtype)
     if valid is None:
         outputs, final = _run(graph, sizes, inputs, states, values, dtype)

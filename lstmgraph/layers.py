@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import Builder, Dim, Symbol, features, lead, named, node_of
+from lstmgraph.graph import Builder, Dim, Shape, Symbol, features, lead, named, node_of, resize
 from lstmgraph.initializers import Initializer, as_initializer
 from lstmgraph.lines import say_line, user_line
 from lstmgraph.trace import active, as_index
@@ -229,8 +229,9 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
     reverse : bool
         Run from the last step to the first (of each row's valid part); an adjoint cell, from the first to the last.
     **sizes
-        Other symbols of the cell.
+        Other symbols of the cell; one that is missing is a symbol of the network.
     """
+    from lstmgraph.border import symbols_of
     from lstmgraph.ops.recur import make, result
 
     builder = active("recur")
@@ -241,13 +242,17 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
         )
     claim(builder, name)
     bound = cell.bind_sizes(dict(zip(cell.inputs, inputs, strict=True)), size) | sizes
+    bound |= {dim: dim for dim in symbols_of(cell) if dim not in bound}  # what is not given is the network's own
     values: dict[str, Symbol | float] = {f"input:{key}": value for key, value in zip(cell.inputs, inputs, strict=True)}
     for leaf, node in cell.leaves.items():
-        kind = leaf.partition(":")[0]
-        if kind == "input":
+        if leaf in values:
             continue
-        shape = tuple(bound.get(dim, dim) for dim in node.shape)
+        kind = leaf.partition(":")[0]
+        rows: Shape = ("T", "B") if kind == "input" else lead(node.shape)
+        shape = rows + tuple(resize(dim, bound) for dim in features(node.shape))
         attrs = dict(node.attrs) | {"name": f"{name}.{node.name}"}
+        if node.attr("initial"):
+            attrs["initial"] = f"{name}.{node.attr('initial')}"
         values[leaf] = builder.leaf(kind, shape, **attrs)
     run = make(builder, cell, values, tuple(bound.items()), reverse != cell.reverse, name)
     nexts = builder.graph.graph.setdefault("nexts", {})
@@ -293,6 +298,42 @@ def delay(value: Symbol, steps: int = 1, *, name: str | None = None) -> Symbol:
     return given
 
 
+def split(value: Symbol, *sizes: Dim) -> tuple[Symbol, ...]:
+    """Return the features of a row in parts, from the first on: the other way round of ``lg.concat``.
+
+    Parameters
+    ----------
+    value : Symbol
+        Rows.
+    *sizes : int or str
+        How many features each part has; together, as many as the value.
+
+    Raises
+    ------
+    GraphError
+        If no size is given, or one is no positive integer or symbol.
+    ShapeError
+        If the sizes do not add up to the value's; where they are symbols, once they are bound.
+
+    Examples
+    --------
+    >>> import lstmgraph as lg
+    >>> @lg.cell
+    ... def two_groups(x, h):
+    ...     first, second = lg.split(h, "H", "H")  # h has 2 H features
+    ...     return lg.concat(lg.tanh_layer(x, h=first, name="first"), lg.tanh_layer(x, h=second, name="second"))
+    >>> two_groups.leaves["state:h"].shape
+    ('B', 'H+H')
+    """
+    wrong = [size for size in sizes if isinstance(size, bool) or not isinstance(size, int | str) or size in (0, "")]
+    if not sizes or wrong or any(isinstance(size, int) and size < 1 for size in sizes):
+        raise GraphError(
+            f"lg.split{say_line(user_line())}: got sizes {sizes}, expected positive integers or symbols, one for each "
+            'part, as in lg.split(h, "H", "H")'
+        )
+    return tuple(value.builder.add("part", value, index=index, parts=sizes) for index in range(len(sizes)))
+
+
 def softplus(value: Symbol) -> Symbol:
     """Return log(1 + exp(value)), without overflow."""
     add = value.builder.add
@@ -313,12 +354,12 @@ def softmax(value: Symbol) -> Symbol:
 
 
 def cumax(value: Symbol) -> Symbol:
-    """Return the running sum of the softmax: 0 to 1 along the features (Shen et al. 2019, equation 5)."""
+    """Return the running sum of the softmax: 0 to 1 along the features (Shen et al. 2019)."""
     return value.builder.add("cumulative_sum", softmax(value))
 
 
 def layer_norm(value: Symbol, *, name: str | None = None, epsilon: float = 1e-5) -> Symbol:
-    """Return each row with mean 0 and variance 1, then scaled and shifted if named (Ba et al. 2016, equation 4).
+    """Return each row with mean 0 and variance 1, then scaled and shifted if named (Ba et al. 2016, section 3).
 
     Parameters
     ----------

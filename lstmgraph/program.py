@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from lstmgraph import settings
-from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, table_limits
-from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels
-from lstmgraph.engine import COTANGENT, DIRECTION, Binding, Engine, Line
-from lstmgraph.errors import CompileError, ShapeError
-from lstmgraph.graph import Dim, features, resize
+from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
+from lstmgraph.bound import Bound
+from lstmgraph.call import WRT, Call, Gradients, find_labels
+from lstmgraph.engine import COTANGENT, DIRECTION, Engine
+from lstmgraph.errors import CompileError
+from lstmgraph.graph import Dim, resize
 from lstmgraph.initializers import initialize
-from lstmgraph.jit.executor import Context, Executor
+from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
+from lstmgraph.masks import draw, with_masks, without_masks
+from lstmgraph.resets import with_reset
 from lstmgraph.traced import Traced
-from lstmgraph.transforms import with_reset
 
 __all__ = ["Bound", "Gradients", "Program", "compile"]
 
@@ -93,7 +95,8 @@ class Program:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.executor = Executor(host(dtype), threads)
-        self.engine = Engine(traced, self.executor, sizes)
+        self._engines: dict[tuple[bool, bool, frozenset[str]], Engine] = {}
+        self.engine_for(False, False, self.learned)  # raises if the sizes do not fit
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
@@ -104,10 +107,24 @@ class Program:
         """Entries of the tables that index inputs read."""
         return table_limits(self.engine.sequence, self.sizes)
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of a plain call."""
+        return self.engine_for(False, False, self.learned)
+
     @cached_property
-    def reset_engine(self) -> Engine:
-        """The engine of the same graph with an input that sets states back."""
-        return Engine(with_reset(self.traced), self.executor, self.sizes)
+    def learned(self) -> frozenset[str]:
+        """The states that start at learned values if a call does not give them."""
+        return learned_starts(self.traced, None)
+
+    def engine_for(self, masked: bool, reset: bool, learned: frozenset[str]) -> Engine:
+        """Return the engine of calls with masks, with resets, or with states that start at learned values."""
+        form = (masked, reset, learned)
+        if form not in self._engines:
+            graph = with_masks(self.traced) if masked else without_masks(self.traced)
+            graph = with_reset(graph) if reset else graph
+            self._engines[form] = Engine(graph, self.executor, self.sizes, learned)
+        return self._engines[form]
 
     @property
     def plan(self) -> Any:
@@ -129,6 +146,24 @@ class Program:
             for name, node in self.traced.parameters.items()
         }
         return initialize(self.traced.parameters, shapes, seed, self.dtype.name)
+
+    def masks(self, T: int, B: int, *, seed: int = 0, step: int = 0) -> Arrays:
+        """Return random masks for a call over T steps of B rows: for training, beside the inputs.
+
+        Parameters
+        ----------
+        T, B : int
+            Steps and rows.
+        seed, step : int
+            The same ones give the same masks.
+
+        Returns
+        -------
+        dict
+            By name, [T, B, n], or a parameter's shape where weights are dropped; pass them with the inputs, as in
+            ``program.vjp(params, {"x": x} | program.masks(T, B))``. Without masks each stands for its mean.
+        """
+        return draw(self.traced, self.sizes, (T, B), seed, step, self.dtype.name)
 
     def bind(self, params: Mapping[str, Any]) -> "Bound":
         """Return the program with a copy of the parameters, packed once: for many calls and for streaming."""
@@ -164,7 +199,7 @@ class Program:
 
     def step(self, params: Mapping[str, Any], x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step, x [B, I] -> y [B, H]; `bind` first where speed matters."""
-        return Bound(self, self._checked(params)).step(x, state)
+        return Bound(self, self._checked(params))._checked_step(x, state)
 
     def vjp(
         self,
@@ -226,6 +261,40 @@ class Program:
         context = line.context(line.bind(call.params), call.rows, feeds)
         return call.gradients(line, context, set(WRT), (0, 1))
 
+    def jvp(
+        self,
+        params: Mapping[str, Any],
+        x: Any,
+        direction: Mapping[str, Any] | None = None,
+        state: Any = None,
+        lengths: Any = None,
+        reset: Any = None,
+        *,
+        dx: Any = None,
+        dstate: Any = None,
+    ) -> tuple[Any, Arrays, Any, Arrays]:
+        """Run, and return also the derivatives of the results along a direction: forward mode, in the same loop.
+
+        Parameters
+        ----------
+        params, x, state, lengths, reset
+            As in a call.
+        direction, dx, dstate : optional
+            The direction of the parameters, inputs and initial states, each like these; what is missing does not move.
+
+        Returns
+        -------
+        y, state, dy, dstate
+            Outputs and final states as of a call, and the derivative of each; 0 in padding.
+        """
+        call = Call(self, self._checked(params), x, state, lengths, reset)
+        moving, along = call.directions(direction, dx, dstate)
+        line = call.engine.tangents(moving)
+        context = line.context(line.bind(call.params), call.rows, call.feeds() | along)
+        line.run(context, line.choose(line.traced.sinks, (0, 1)))
+        y, final = call.results(line, context)
+        return y, final, *call.tangents(line, context, y, final)
+
     def record(
         self,
         params: Mapping[str, Any],
@@ -274,64 +343,3 @@ class Program:
         line.run(context, line.choose(sinks, (0, 1)))
         y, final = call.results(line, context)
         return y, final, call.collect(line, context, set(wrt))
-
-
-class Bound:
-    """A program with its parameters packed."""
-
-    def __init__(self, program: Program, params: Arrays) -> None:
-        self.program = program
-        self.params = params
-        self._bindings: dict[int, Binding] = {}
-
-    def binding(self, line: Line) -> Binding:
-        """Return the parameters as a plan wants them."""
-        if id(line) not in self._bindings:
-            self._bindings[id(line)] = line.bind(self.params)
-        return self._bindings[id(line)]
-
-    def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
-        """Run over sequences: as `Program.__call__` without the parameters."""
-        call = Call(self.program, self.params, x, state, lengths, reset)
-        line = call.engine.main
-        context = line.context(self.binding(line), call.rows, call.feeds())
-        line.run(context, line.choose(call.plain_sinks(), (0,)))
-        return call.results(line, context)
-
-    def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
-        """Run one step: x [B, I] -> y [B, H] and the next states."""
-        traced, sizes = self.program.traced, self.program.sizes
-        given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
-        for name, value in given.items():
-            node = traced.leaves.get(f"input:{name}")
-            if node is not None and np.ndim(value) != 1 + len(features(node.shape)):
-                expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
-                raise ShapeError(
-                    f"{traced.name}: input {name}: got shape {list(np.shape(value))} for one step, expected "
-                    f"[{expected}]; call the program for a sequence"
-                )
-        y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
-        return ({name: value[0] for name, value in y.items()} if isinstance(y, dict) else y[0]), state
-
-    def vjp(
-        self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
-    ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
-        """Run and return the pullback: as `Program.vjp` without the parameters."""
-        wanted = checked_wrt(wrt)
-        call = Call(self.program, self.params, x, state, lengths, reset)
-        line = call.engine.main
-        context = line.context(self.binding(line), call.rows, call.feeds())
-        sinks = call.gradient_sinks(line, wanted)
-        later = line.choose(sinks, (1,)).wanted
-        line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
-        y, final = call.results(line, context)
-        for value in y.values() if isinstance(y, dict) else [y]:
-            value.flags.writeable = False
-        kept = {key: value for key, value in context.values.items() if key in later}
-
-        def pullback(dy: Any, dstate: Any = None) -> Gradients:
-            back = Context(call.rows, context.sizes, dict(kept), context.packs)
-            line.feed(back, call.cotangents(dy, dstate))
-            return call.gradients(line, back, wanted, (1,))
-
-        return y, final, pullback

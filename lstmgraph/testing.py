@@ -1,7 +1,7 @@
-"""Proof for a cell of one's own: its kernels mean what its equations mean, and its gradients are derivatives."""
+"""Proof for a cell of one's own: its kernels mean what its equations mean; and random feeds for such proofs."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,12 @@ from lstmgraph.graph import features, operands, resize
 from lstmgraph.interpreter import evaluate, interpret
 from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
+from lstmgraph.resets import RESET, with_reset
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.traced import Traced
-from lstmgraph.transforms import RESET, with_reset
 
 FORMS = ("plain", "lengths", "reset")
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
-STEP = 1e-4  # of differences of the fourth order in float64: rounding and the fifth derivative weigh about the same
 
 
 @dataclass(frozen=True)
@@ -101,81 +100,12 @@ def assert_same(
     rtol = TOLERANCE[dtype] if rtol is None else rtol
     compiled = settings.jit_enabled() if compiled is None else compiled
     for way in (False, True) if compiled else (False,):
-        with _jit(way):
-            program = _program(traced, input_size, hidden_size, sizes, dtype)
+        with run_source(way):
+            program = small_program(traced, input_size, hidden_size, sizes, dtype)
             for form in forms:
                 given = random_feeds(program, steps, batch, seed, form, feeds)
                 where = f"{program}, {form}: {'compiled source' if way else 'generated source in NumPy'}"
                 _assert_close(where, meaning(program, given), results(program, given), rtol)
-
-
-def check_gradients(
-    traced: Traced,
-    feeds: Mapping[str, Any] | None = None,
-    *,
-    input_size: int = 3,
-    hidden_size: int = 5,
-    steps: int = 4,
-    batch: int = 3,
-    seed: int = 0,
-    tolerance: float = 1e-8,
-    second_order: bool = True,
-    compiled: bool = False,
-    **sizes: int,
-) -> dict[str, float]:
-    """Compare a cell's gradients with differences, in float64.
-
-    First order: the derivative of a random functional of the outputs and final states along a random direction of
-    each parameter, input and initial state, against differences of the NumPy meaning. Second order:
-    ``program.hvp`` along a random direction of all parameters, against differences of the pullback.
-
-    Parameters
-    ----------
-    traced : Cell or Network
-        What is tested; where it has no derivative (``relu`` at 0) or hides it (``stop_gradient``), it fails.
-    feeds : mapping, optional
-        Any of the fields of `Feeds`; what is missing is random, weights and biases too.
-    input_size, hidden_size, steps, batch, seed : int
-        I, H, T and B; the seed of the random feeds and directions.
-    tolerance : float
-        The greatest error allowed, relative to the derivative (or to 1 if that is more).
-    second_order : bool
-        Whether the second order is tested too.
-    compiled : bool
-        Whether the gradients are those of machine code; else of the source run in NumPy, which is quicker here.
-    **sizes : int
-        Other symbols of size; 2 where not given.
-
-    Returns
-    -------
-    dict
-        The error of each ``parameter:name``, ``input:name`` and ``state:name``; for the second order ``second ...``.
-
-    Raises
-    ------
-    AssertionError
-        With a table of the errors above the tolerance.
-
-    Examples
-    --------
-    >>> import lstmgraph as lg
-    >>> @lg.cell
-    ... def leak(x, h):
-    ...     return lg.sigmoid(lg.parameter("rate")) * h + lg.linear(x, name="input")
-    >>> sorted(lg.check_gradients(leak, second_order=False))
-    ['input:x', 'parameter:input.W_x', 'parameter:input.b', 'parameter:rate', 'state:h']
-    """
-    with _jit(compiled):
-        program = _program(traced, input_size, hidden_size, sizes, "float64")
-        given = random_feeds(program, steps, batch, seed, "plain", feeds)
-        errors = _first_order_errors(program, given, seed)
-        if second_order and given.params:
-            errors |= _second_order_errors(program, given, seed)
-    wrong = {leaf: error for leaf, error in errors.items() if not error <= tolerance}
-    if wrong:
-        table = "\n".join(f"  {leaf:40s} {error:.1e}" for leaf, error in wrong.items())
-        raise AssertionError(f"{traced.name}: gradients differ from differences by more than {tolerance:.0e}:\n{table}")
-    return errors
 
 
 # ---- what is fed
@@ -240,13 +170,14 @@ def _random_input(program: Program, rng: np.random.Generator, name: str, steps: 
     return rng.standard_normal((steps, batch, *size)).astype(program.dtype)
 
 
-def _program(traced: Traced, input_size: int, hidden_size: int, sizes: Mapping[str, int], dtype: str) -> Program:
+def small_program(traced: Traced, input_size: int, hidden_size: int, sizes: Mapping[str, int], dtype: str) -> Program:
+    """Return a program; a symbol without a size is 2."""
     known = {"I": ("input_size", input_size), "H": ("hidden_size", hidden_size)}
     named: dict[str, Any] = dict(known.get(symbol, (symbol, 2)) for symbol in symbols_of(traced))
     return compile_program(traced, dtype=dtype, **{**named, **sizes})
 
 
-def _jit(compiled: bool) -> AbstractContextManager[Any]:
+def run_source(compiled: bool) -> AbstractContextManager[Any]:
     """Let programs compile their source, or run it in NumPy."""
     return mock.patch.dict(os.environ, LSTMGRAPH_JIT="1" if compiled else "0")
 
@@ -260,20 +191,21 @@ def results(program: Program, feeds: Feeds) -> Arrays:
     for name, value in found.items():
         if not np.array_equal(value, first[name], equal_nan=True):
             raise AssertionError(f"{program}: vjp returns another {name} than the call")
-    gradients = _by_leaf(program, pullback(feeds.dy, feeds.dstate))
+    gradients = by_leaf(program, pullback(feeds.dy, feeds.dstate))
     return found | {f"d {leaf}": value for leaf, value in gradients.items()}
 
 
 def _results(program: Program, y: Any, state: Arrays) -> Arrays:
-    outputs = {f"output:{name}": np.array(value) for name, value in _by_name(program, y).items()}
+    outputs = {f"output:{name}": np.array(value) for name, value in by_name(program, y).items()}
     return outputs | {f"final:{name}": value for name, value in state.items()}
 
 
-def _by_name(program: Program, y: Any) -> Arrays:
+def by_name(program: Program, y: Any) -> Arrays:
+    """Return outputs by name."""
     return dict(y) if isinstance(y, Mapping) else {over_sequences(program.traced).outputs[0]: y}
 
 
-def _by_leaf(program: Program, gradients: Any) -> Arrays:
+def by_leaf(program: Program, gradients: Any) -> Arrays:
     """Return gradients by leaf."""
     x = gradients.x if isinstance(gradients.x, Mapping) else {program.traced.inputs[0]: gradients.x}
     found = {f"parameter:{name}": value for name, value in gradients.params.items()}
@@ -344,57 +276,3 @@ def _difference(expected: Any, got: Any, rtol: float) -> str:
     scale = max(1.0, float(np.max(np.abs(expected[finite]), initial=0.0)))
     error = float(np.max(np.abs(expected[finite] - got[finite]), initial=0.0)) / scale
     return f"differs by {error:.1e}, expected at most {rtol:.0e}" if error > rtol else ""
-
-
-# ---- differences
-
-
-def _derivative(function: Callable[[float], Any]) -> Any:
-    """Return the derivative at 0 by differences of the fourth order."""
-    points = ((1, 8), (-1, -8), (2, -1), (-2, 1))
-    return sum(weight * function(place * STEP) for place, weight in points) / (12 * STEP)
-
-
-def _first_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str, float]:
-    _, _, pullback = program.vjp(feeds.params, feeds.x, **feeds.keywords)
-    rng = np.random.default_rng([seed, 1])
-
-    def error(leaf: str, gradient: Any) -> float:
-        along = rng.standard_normal(np.shape(gradient))
-        numbers = _derivative(lambda step: _functional(program, feeds, leaf, step * along))
-        return _error(numbers, np.sum(along * gradient))
-
-    gradients = _by_leaf(program, pullback(feeds.dy, feeds.dstate))
-    return {leaf: error(leaf, gradient) for leaf, gradient in gradients.items()}
-
-
-def _functional(program: Program, feeds: Feeds, leaf: str, change: Any) -> float:
-    """Return the sum of outputs and final states times their cotangents, by the NumPy meaning, of a changed leaf."""
-    kind, _, name = leaf.partition(":")
-    given = {"parameter": dict(feeds.params), "input": dict(feeds.x), "state": dict(feeds.state)}
-    given[kind][name] = given[kind][name] + change
-    keywords = feeds.keywords | {"state": given["state"]}
-    y, state = interpret(program.traced, given["parameter"], given["input"], **keywords)
-    terms = [np.sum(value * feeds.dy[name]) for name, value in _by_name(program, y).items()]
-    return float(sum(terms + [np.sum(value * feeds.dstate[name]) for name, value in state.items()]))
-
-
-def _second_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str, float]:
-    rng = np.random.default_rng([seed, 2])
-    direction = {name: rng.standard_normal(np.shape(value)) for name, value in feeds.params.items()}
-    exact = program.hvp(feeds.params, feeds.x, direction, feeds.dy, feeds.dstate, **feeds.keywords)
-    leaves = _by_leaf(program, exact)
-
-    def gradients(step: float) -> Any:
-        moved = {name: value + step * direction[name] for name, value in feeds.params.items()}
-        _, _, pullback = program.vjp(moved, feeds.x, **feeds.keywords)
-        found = _by_leaf(program, pullback(feeds.dy, feeds.dstate))
-        return np.concatenate([np.ravel(found[leaf]) for leaf in leaves])
-
-    numbers = np.split(_derivative(gradients), np.cumsum([np.size(value) for value in leaves.values()]))
-    return {f"second {leaf}": _error(part, np.ravel(leaves[leaf])) for leaf, part in zip(leaves, numbers, strict=False)}
-
-
-def _error(differences: Any, exact: Any) -> float:
-    scale = max(1.0, float(np.max(np.abs(exact), initial=0.0)))
-    return float(np.max(np.abs(differences - exact), initial=0.0)) / scale

@@ -11,6 +11,7 @@ from lstmgraph.graph import Builder, Dim, Node, Shape, Symbol, digest, features,
 
 if TYPE_CHECKING:
     from lstmgraph.autodiff import Adjoint
+    from lstmgraph.forward_mode import Tangent
 
 
 class Traced:
@@ -43,8 +44,8 @@ class Traced:
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of the arguments."""
-        return tuple(named(self.graph, "input"))
+        """Names of the inputs, in the order of the arguments; masks are none."""
+        return tuple(name for name in named(self.graph, "input") if name not in self.masks)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -64,7 +65,14 @@ class Traced:
     @cached_property
     def parameters(self) -> dict[str, Node]:
         """The parameters by full name, in the order of the equations."""
-        return {name: node_of(self.graph, key) for name, key in named(self.graph, "parameter").items()}
+        found = {name: node_of(self.graph, key) for name, key in named(self.graph, "parameter").items()}
+        return {name: node for name, node in found.items() if name not in self.masks}
+
+    @cached_property
+    def masks(self) -> dict[str, Node]:
+        """The random masks by name, of rows and of weights: see `lstmgraph.masks`."""
+        nodes = (node for _, node in self.graph.nodes(data="node"))
+        return {node.name: node for node in nodes if node.attr("mask")}
 
     @cached_property
     def leaves(self) -> dict[str, Node]:
@@ -136,10 +144,10 @@ class Cell(Traced):
         given |= {leaves[state]: symbol for state, symbol in kept.items()}
 
         def rename(into: Builder, node: Node) -> Symbol | None:
-            if node.op != "parameter":
+            if node.op != "parameter" and not node.attr("mask"):
                 return None
             attrs = dict(node.attrs) | {"name": prefix + node.name}
-            return into.leaf("parameter", node.shape, **attrs)
+            return into.leaf(node.op, node.shape, **attrs)
 
         keep = [key for key in self.graph if not self.graph.succ[key]]
         inner = [key for sink in keep for key in self.graph.pred[sink]]
@@ -194,6 +202,12 @@ class Cell(Traced):
 
         return adjoint(self, cotangents)
 
+    def tangent(self, moving: "frozenset[str]") -> "Tangent":
+        """Return the tangent of the cell along some of its leaves: see `lstmgraph.forward_mode.tangent_of`."""
+        from lstmgraph.forward_mode import tangent_of
+
+        return tangent_of(self, moving)
+
     def run(self, values: Sequence[Any], sizes: Mapping[Dim, Dim], reverse: bool = False) -> Any:
         """Run the cell over sequences in NumPy, given its leaves in order: see `lstmgraph.interpret`."""
         from lstmgraph.interpreter import run_cell
@@ -203,6 +217,17 @@ class Cell(Traced):
 
 class Network(Traced):
     """Recurs, embeddings and layers over whole sequences, made by `lstmgraph.network`."""
+
+
+def frozen_as(traced: Traced, builder: Builder, made: Mapping[str, Symbol], name: str = "") -> Any:
+    """Return a graph built anew, old key -> symbol, as what it was: a cell or a network, with its labels."""
+    before = traced.graph.graph
+    builder.graph.graph["labels"] = {label: made[key].key for label, key in before["labels"].items() if key in made}
+    builder.graph.graph["hidden"] = before.get("hidden", ())
+    graph, doc = builder.freeze(name or traced.name), traced.__doc__ or ""
+    if isinstance(traced, Cell):
+        return Cell(graph, traced.returns, doc, reverse=traced.reverse)
+    return type(traced)(graph, traced.returns, doc)
 
 
 def claim(builder: Builder, name: str) -> None:

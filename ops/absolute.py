@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Form, Glyph, Notation, pointwise
 
 
 def _slope(result: Any, operands: Any, cotangent: Any) -> tuple[Any]:
@@ -19,5 +19,6 @@ op = pointwise(
     pullback=_slope,
     kernel="absolute({0})",
     glyph=Glyph("ellipse", "|·|"),
+    notation=Notation(Form("|{0}|"), Form(r"\left|{0}\right|")),
     doc="The absolute value.",
 )

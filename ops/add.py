@@ -3,7 +3,7 @@
 import numpy as np
 
 from lstmgraph.graph import Builder, Symbol
-from lstmgraph.ops.contract import Glyph, pointwise, value_of
+from lstmgraph.ops.contract import Glyph, infix, pointwise, value_of
 
 
 def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, object]) -> Symbol | None:
@@ -23,5 +23,6 @@ op = pointwise(
     glyph=Glyph("circle", "+"),
     simplify=_simplify,
     adds=True,
+    notation=infix("+", "+", "sum"),
     doc="The sum of two values.",
 )

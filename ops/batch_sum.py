@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.graph import Shape, features
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -29,5 +29,6 @@ op = Op(
     glyph=Glyph("circle", "Σ"),
     kernel="sums",
     cheap=False,
+    notation=Notation(Form("1ᵀ {0:postfix}", "matmul"), Form(r"\mathbf{{1}}^\top {0:postfix}", "matmul")),
     doc="The sum over all rows; `scalar=True` makes a sum of one feature a number.",
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.graph import Builder, Shape, Symbol
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -32,5 +32,6 @@ op = Op(
     kernel="{0}",
     glyph=Glyph("ellipse", "spread"),
     simplify=_simplify,
+    notation=Notation(Form("spread({0}, {target})"), Form(r"\operatorname{{spread}}({0}, {target})")),
     doc="A value spread to a wider shape.",
 )

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import Shape, features, is_row, join, lead
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -35,5 +35,6 @@ op = Op(
     meaning=_meaning,
     pullback=_pullback,
     glyph=Glyph("none", ""),
+    notation=Notation(Form("[{all}]"), Form(r"\left[{all}\right]")),
     doc="Values side by side along the features.",
 )

@@ -32,6 +32,47 @@ class Glyph:
     text: str
 
 
+Binding = Literal["comparison", "sum", "minus", "quotient", "matmul", "product", "postfix", "atom"]  # loosest first
+
+
+@dataclass(frozen=True)
+class Form:
+    """How an op is written in one language.
+
+    Parameters
+    ----------
+    pattern : str or callable
+        A format string, or one by the op's attributes. ``{0}`` is an operand as it is, ``{0:product}`` in
+        parentheses unless it binds as tightly as a product; ``{all}`` every operand, ``{args}`` every operand and
+        attribute in parentheses; an attribute stands by its name.
+    binds : str
+        How tightly the whole binds.
+    """
+
+    pattern: str | Callable[[Mapping[str, Any]], str]
+    binds: Binding = "atom"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How an op is written in an equation, as text and in LaTeX; `by_number`, where the first operand is a number."""
+
+    text: Form
+    latex: Form
+    by_number: "Notation | None" = None
+
+
+def function(text: str, latex: str) -> Notation:
+    """Return the notation of a function before its operands in parentheses."""
+    return Notation(Form(text + "{args}"), Form(latex + "{args}"))
+
+
+def infix(text: str, latex: str, binds: Binding, right: Binding | None = None) -> Notation:
+    """Return the notation of a sign between two operands; the right one may have to bind more tightly."""
+    sides = f"{{0:{binds}}} ", f" {{1:{right or binds}}}"
+    return Notation(Form(text.join(sides), binds), Form(latex.join(sides), binds))
+
+
 @dataclass(frozen=True)
 class Fold:
     """A row reduction in generated text: vectors are folded into an accumulator, then lanes into a number.
@@ -76,6 +117,12 @@ class Op:
         Whether a backward pass would rather compute it again than store it.
     adds : bool
         Whether it is the sum of its operands: a sum of matrix products is one product with more columns.
+    pushforward : callable, optional
+        ``pushforward(result, operands, tangents) -> (result, tangent)``, None for a tangent of zero; the result may
+        be one that is computed together with its tangent. By default the tangent is the transpose of the pullback,
+        and no op on arrays needs one.
+    notation : Notation, optional
+        How an equation writes it; by default as a function of its name.
     """
 
     name: str
@@ -89,6 +136,8 @@ class Op:
     cheap: bool = True
     adds: bool = False
     doc: str = field(default="", compare=False)
+    pushforward: Callable[[Symbol, tuple[Symbol, ...], tuple[Any, ...]], tuple[Symbol, Any]] | None = None
+    notation: Notation | None = None
 
     def __call__(self, *values: Symbol | float, **attrs: Any) -> Symbol:
         """Apply the op to symbols and numbers of one cell."""
@@ -153,6 +202,7 @@ def pointwise(
     cheap: bool = True,
     adds: bool = False,
     doc: str = "",
+    notation: Notation | None = None,
 ) -> Op:
     """Return a pointwise op. Its pullback is written as if all operands had the shape of the result."""
 
@@ -166,7 +216,9 @@ def pointwise(
             for g, operand in zip(pulled, operands, strict=True)
         )
 
-    return Op(name, "pointwise", shape, meaning, fitted, glyph, kernel, simplify, cheap, adds, doc)
+    return Op(
+        name, "pointwise", shape, meaning, fitted, glyph, kernel, simplify, cheap, adds, doc=doc, notation=notation
+    )
 
 
 def fit(cotangent: Symbol, operand: Symbol) -> Symbol:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lstmgraph.graph import Builder, Symbol
-from lstmgraph.ops.contract import Glyph, pointwise, value_of
+from lstmgraph.ops.contract import Form, Glyph, Notation, pointwise, value_of
 
 
 def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, object]) -> Symbol | None:
@@ -17,5 +17,6 @@ op = pointwise(
     kernel="{0} / {1}",
     glyph=Glyph("circle", "÷"),
     simplify=_simplify,
+    notation=Notation(Form("{0:product} / {1:postfix}", "quotient"), Form(r"\frac{{{0}}}{{{1}}}")),
     doc="The quotient of two values.",
 )

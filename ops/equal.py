@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise, same_dtype
+from lstmgraph.ops.contract import Glyph, infix, pointwise, same_dtype
 
 
 def _meaning(first: Any, second: Any) -> Any:
@@ -17,5 +17,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (None, None),
     kernel="equal({0}, {1})",
     glyph=Glyph("circle", "="),
+    notation=infix("=", "=", "comparison", "sum"),
     doc="1 where the first value is equal to the second, 0 elsewhere; a condition for `lg.select`.",
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 op = pointwise(
     "exp",
@@ -10,5 +10,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (cotangent * result,),
     kernel="exp({0})",
     glyph=Glyph("ellipse", "exp"),
+    notation=function("exp", r"\exp"),
     doc="The exponential.",
 )

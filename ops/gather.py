@@ -5,7 +5,7 @@ from typing import Any
 
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import Shape, features, is_row
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -31,5 +31,6 @@ op = Op(
         None,
     ),
     glyph=Glyph("box", "table"),
+    notation=Notation(Form("{0:postfix}[{1}]"), Form(r"{0:postfix}\left[{1}\right]")),
     doc="The rows of a table named by an index.",
 )

@@ -8,7 +8,7 @@ from lstmgraph.ops.contract import Glyph, Op, Shapes
 
 
 class Bundle(dict[tuple[str, str], Any]):
-    """Cotangents of several results of one recur, by (kind, name); bundles add up."""
+    """Cotangents (or tangents) of several results of one recur, by (kind, name); bundles add up."""
 
     def __add__(self, other: "Bundle") -> "Bundle":
         both = Bundle(self)
@@ -29,9 +29,22 @@ def _pullback(result: Symbol, operands: tuple[Symbol, ...], cotangent: Symbol) -
     return (Bundle({(result.node.attr("kind"), result.node.attr("name")): cotangent}),)
 
 
+def _pushforward(result: Symbol, operands: tuple[Symbol, ...], tangents: tuple[Any, ...]) -> tuple[Symbol, Any]:
+    return result, tangents[0].get((result.node.attr("kind"), result.node.attr("name")))
+
+
 def take(builder: Builder, recur: Symbol, kind: str, name: str, shape: Shape) -> Symbol:
     """Return one result of a recur; kind is "output", "final", "previous" or "sum"."""
     return builder.add("item", recur, kind=kind, name=name, target=shape)
 
 
-op = Op("item", "item", _shape, _meaning, _pullback, Glyph("none", ""), doc="One result of a recur.")
+op = Op(
+    "item",
+    "item",
+    _shape,
+    _meaning,
+    _pullback,
+    Glyph("none", ""),
+    doc="One result of a recur.",
+    pushforward=_pushforward,
+)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 op = pointwise(
     "log",
@@ -10,5 +10,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (cotangent / operands[0],),
     kernel="log({0})",
     glyph=Glyph("ellipse", "log"),
+    notation=function("log", r"\log"),
     doc="The natural logarithm: -inf at 0, NaN below.",
 )

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import Shape, features, is_row, lead
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -35,5 +35,6 @@ op = Op(
     ),
     glyph=Glyph("box", "W"),
     cheap=False,
+    notation=Notation(Form("{0:postfix} {1:postfix}", "matmul"), Form("{0:postfix} {1:postfix}", "matmul")),
     doc="Rows times a matrix, also `value @ matrix`.",
 )

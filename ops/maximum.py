@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 
 def _pullback(result: Any, operands: Any, cotangent: Any) -> tuple[Any, Any]:
@@ -23,5 +23,6 @@ op = pointwise(
     pullback=_pullback,
     kernel="maximum({0}, {1})",
     glyph=Glyph("ellipse", "max"),
+    notation=function("max", r"\max"),
     doc="The greater of two values.",
 )

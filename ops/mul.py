@@ -1,9 +1,11 @@
 """mul: a * b, the pointwise product: what a gate does to what passes through it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lstmgraph.graph import Builder, Symbol
-from lstmgraph.ops.contract import Glyph, pointwise, value_of
+from lstmgraph.ops.contract import Glyph, infix, pointwise, value_of
 
 
 def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, object]) -> Symbol | None:
@@ -22,5 +24,6 @@ op = pointwise(
     kernel="{0} * {1}",
     glyph=Glyph("circle", "×"),
     simplify=_simplify,
+    notation=replace(infix("⊙", r"\odot", "product"), by_number=infix("", r"\,", "product")),
     doc="The pointwise product of two values.",
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lstmgraph.graph import Builder, Symbol
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Form, Glyph, Notation, pointwise
 
 
 def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, object]) -> Symbol | None:
@@ -17,5 +17,6 @@ op = pointwise(
     kernel="-{0}",
     glyph=Glyph("circle", "−"),
     simplify=_simplify,
+    notation=Notation(Form("-{0:quotient}", "minus"), Form("-{0:quotient}", "minus")),
     doc="The value with its sign changed.",
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.graph import Shape, features
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -26,5 +26,6 @@ op = Op(
     glyph=Glyph("circle", "⊗"),
     kernel="products",
     cheap=False,
+    notation=Notation(Form("{0:postfix}ᵀ {1:postfix}", "matmul"), Form(r"{{{0:postfix}}}^\top {1:postfix}", "matmul")),
     doc="The sum over rows of outer products.",
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import Shape, features, is_row, join, lead
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -21,8 +21,16 @@ def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
 
 
 def _meaning(value: Any, index: int, parts: tuple[int, ...]) -> Any:
+    if value.shape[-1] != sum(parts):
+        raise ShapeError(f"part: got parts {parts} of a value of size {value.shape[-1]}, expected parts that add up")
     start = sum(parts[:index])
     return value[..., start : start + parts[index]]
+
+
+def _written(attrs: Mapping[str, Any]) -> str:
+    index, parts = attrs["index"], attrs["parts"]
+    start, stop = (join(parts[:place]) if place else "" for place in (index, index + 1))
+    return f"{{0:postfix}}[{start}:{'' if index == len(parts) - 1 else stop}]"
 
 
 def _pullback(result: Any, operands: Any, cotangent: Any) -> tuple[Any]:
@@ -42,5 +50,6 @@ op = Op(
     meaning=_meaning,
     pullback=_pullback,
     glyph=Glyph("none", ""),
+    notation=Notation(Form(_written), Form(_written)),
     doc="Part number `index` of a row made of `parts` sizes side by side.",
 )

@@ -1,4 +1,6 @@
-"""recur: a cell run over time; its pullback is the recur of the adjoint cell, the other way round in time."""
+"""recur: a cell run over time; its pullback is the recur of the adjoint cell, the other way round in time; its
+pushforward is the recur of the tangent cell.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,8 +77,39 @@ def _pullback(recur: Symbol, operands: tuple[Symbol, ...], bundle: Bundle) -> tu
     return tuple(found.get(leaf) for leaf in cell.leaves)
 
 
+def _pushforward(recur: Symbol, operands: tuple[Symbol, ...], tangents: tuple[Any, ...]) -> tuple[Symbol, Bundle]:
+    """Return the recur of the tangent cell, which computes the results too, and the tangents that it has."""
+    builder, node = recur.builder, recur.node
+    cell, sizes = node.attr("cell"), node.attr("sizes")
+    values: dict[str, Symbol | float] = dict(zip(cell.leaves, operands, strict=True))
+    given = {leaf: symbol for leaf, symbol in zip(cell.leaves, tangents, strict=True) if symbol is not None}
+    rows = next(lead(symbol.shape) for leaf, symbol in zip(cell.leaves, operands, strict=True) if leaf[:6] == "input:")
+    tangent = cell.tangent(frozenset(given))
+    for leaf, origin in tangent.origins.items():
+        if origin in given:
+            values[leaf] = given[origin]
+        else:  # a state that starts at rest and is set in motion
+            dims = _dims(cell, origin.removeprefix("state:"), dict(sizes))
+            values[leaf] = builder.add("broadcast", 0.0, target=(rows[-1], *dims))
+    run = make(builder, tangent.cell, values, sizes, node.attr("reverse", False), node.attr("name"))
+    found = {
+        owner: result(run, kind, name, rows) for owner, (kind, name) in tangent.results.items() if owner[0] != "next"
+    }
+    return run, Bundle(found)
+
+
 def _dims(cell: "Cell", state: str, sizes: Mapping[Dim, Dim]) -> Shape:
     return tuple(resize(dim, sizes) for dim in features(cell.leaves[f"state:{state}"].shape))
 
 
-op = Op("recur", "recur", _shape, _meaning, _pullback, Glyph("box", "recur"), cheap=False, doc="A cell run over time.")
+op = Op(
+    "recur",
+    "recur",
+    _shape,
+    _meaning,
+    _pullback,
+    Glyph("box", "recur"),
+    cheap=False,
+    doc="A cell run over time.",
+    pushforward=_pushforward,
+)

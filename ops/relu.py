@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 
 def _meaning(value: Any) -> Any:
@@ -17,6 +17,7 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (select_positive(operands[0], cotangent),),
     kernel="maximum({0}, zeros())",
     glyph=Glyph("ellipse", "relu"),
+    notation=function("ReLU", r"\operatorname{{ReLU}}"),
     doc="The rectified linear unit, max(a, 0); its slope at 0 is 0.",
 )
 

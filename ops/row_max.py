@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Fold, Glyph, Op, row_shape
+from lstmgraph.ops.contract import Fold, Glyph, Op, function, row_shape
 
 
 def _meaning(value: Any) -> Any:
@@ -26,5 +26,6 @@ op = Op(
     kernel=Fold("fill(-inf)", "maximum({0}, {1})", "-inf", "largest({0})"),
     glyph=Glyph("ellipse", "max"),
     cheap=False,
+    notation=function("max", r"\max"),
     doc="The greatest feature of each row, as a value of size 1.",
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Fold, Glyph, Op, row_shape
+from lstmgraph.ops.contract import Fold, Glyph, Op, function, row_shape
 
 
 def _meaning(value: Any) -> Any:
@@ -22,5 +22,6 @@ op = Op(
     kernel=Fold("zeros()", "{0} + {1}", "0.0", "total({0})"),
     glyph=Glyph("ellipse", "Σ"),
     cheap=False,
+    notation=function("sum", r"\operatorname{{sum}}"),
     doc="The sum over the features of each row, as a value of size 1.",
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Form, Glyph, Notation, pointwise
 
 
 def _meaning(condition: Any, first: Any, second: Any) -> Any:
@@ -23,5 +23,9 @@ op = pointwise(
     pullback=_pullback,
     kernel="select({0}, {1}, {2})",
     glyph=Glyph("ellipse", "select"),
+    notation=Notation(
+        Form("select{args}"),
+        Form(r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}"),
+    ),
     doc="The second value where the first (a comparison) is not 0, else the third.",
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 
 def _meaning(value: Any) -> Any:
@@ -18,5 +18,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (cotangent * (result * (1 - result)),),
     kernel="sigmoid({0})",
     glyph=Glyph("ellipse", "σ"),
+    notation=function("σ", r"\sigma"),
     doc="The logistic sigmoid.",
 )

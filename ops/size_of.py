@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.graph import Shape
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -24,5 +24,6 @@ op = Op(
     meaning=_meaning,
     pullback=lambda result, operands, cotangent: (),
     glyph=Glyph("none", "n"),
+    notation=Notation(Form("{size}"), Form("{size}")),
     doc="The size of a dimension, as a number.",
 )

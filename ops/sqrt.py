@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Form, Glyph, Notation, pointwise
 
 op = pointwise(
     "sqrt",
@@ -10,5 +10,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (cotangent / (2 * result),),
     kernel="sqrt({0})",
     glyph=Glyph("ellipse", "√"),
+    notation=Notation(Form("√{args}"), Form(r"\sqrt{{{0}}}")),
     doc="The square root: NaN below 0.",
 )

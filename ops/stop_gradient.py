@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 
 def _meaning(value: Any) -> Any:
@@ -15,5 +15,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (None,),
     kernel="{0}",
     glyph=Glyph("ellipse", "stop"),
+    notation=function("stop_gradient", r"\operatorname{{stop\_gradient}}"),
     doc="The value, as a constant to the gradient.",
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lstmgraph.graph import Builder, Symbol
-from lstmgraph.ops.contract import Glyph, pointwise, value_of
+from lstmgraph.ops.contract import Glyph, infix, pointwise, value_of
 
 
 def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, object]) -> Symbol | None:
@@ -17,5 +17,6 @@ op = pointwise(
     kernel="{0} - {1}",
     glyph=Glyph("circle", "−"),
     simplify=_simplify,
+    notation=infix("-", "-", "sum", "quotient"),
     doc="The difference of two values.",
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.graph import Builder, Shape, Symbol, features, is_row
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -50,5 +50,6 @@ op = Op(
     ),
     glyph=Glyph("circle", "Σ"),
     simplify=_simplify,
+    notation=Notation(Form("sum_to({0}, {target})"), Form(r"\operatorname{{sum\_to}}({0}, {target})")),
     doc="A value summed to a narrower shape.",
 )

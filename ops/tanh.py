@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmgraph.ops.contract import Glyph, pointwise
+from lstmgraph.ops.contract import Glyph, function, pointwise
 
 op = pointwise(
     "tanh",
@@ -10,5 +10,6 @@ op = pointwise(
     pullback=lambda result, operands, cotangent: (cotangent * (1 - result * result),),
     kernel="tanh({0})",
     glyph=Glyph("ellipse", "tanh"),
+    notation=function("tanh", r"\tanh"),
     doc="The hyperbolic tangent.",
 )

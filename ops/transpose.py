@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import Builder, Shape, Symbol, is_row
-from lstmgraph.ops.contract import Glyph, Op, Shapes
+from lstmgraph.ops.contract import Form, Glyph, Notation, Op, Shapes
 
 
 def _shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
@@ -25,9 +23,10 @@ op = Op(
     "transpose",
     "invariant",
     _shape,
-    meaning=np.transpose,
+    meaning=lambda value: value.T,  # a tenth of the time of np.transpose
     pullback=lambda result, operands, cotangent: (cotangent.T,),
     glyph=Glyph("ellipse", "ᵀ"),
     simplify=_simplify,
+    notation=Notation(Form("{0:postfix}ᵀ", "postfix"), Form(r"{{{0:postfix}}}^\top", "postfix")),
     doc="The transpose of a parameter matrix, also `U.T`.",
 )

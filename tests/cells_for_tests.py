@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 
 import lstmgraph as lg
@@ -13,15 +14,16 @@ from lstmgraph.schedule.resolve import resolve
 
 @dataclass(frozen=True)
 class Case:
-    """A cell and its sizes: numbers, or the symbol whose size they must equal."""
+    """A cell and its sizes: numbers, or the symbol whose size they must equal; None where they are to be found."""
 
     cell: lg.Cell
-    sizes: dict[str, int | str] = field(default_factory=dict)
+    sizes: dict[str, int | str] | None = field(default_factory=dict)
 
     def bound(self, hidden_size: int, input_size: int = 3) -> dict[str, int]:
         """Return the sizes as keywords."""
         known = {"H": hidden_size, "I": input_size}
-        found = {symbol: known.get(size, size) for symbol, size in (known | self.sizes).items()}
+        sizes = fitting(self.cell) if self.sizes is None else self.sizes
+        found = {symbol: known.get(size, size) for symbol, size in (known | sizes).items()}
         return {"hidden_size": found.pop("H"), "input_size": found.pop("I"), **found}
 
 
@@ -220,21 +222,38 @@ AWKWARD = {
 }
 
 
-def fitting(cell: lg.Cell) -> Case:
-    """Return a cell with the first sizes that fit it: free numbers, then one number a row, then as wide as H or I."""
+@cache
+def fitting(cell: lg.Cell) -> dict[str, int | str]:
+    """Return the first sizes that fit a cell: free numbers, then one number a row, then as wide as H or I."""
     others = [symbol for symbol in symbols_of(cell) if symbol not in ("I", "H")]
     inputs = (3, "H") if "H" in symbols_of(cell) else (3,)
     for width, *sizes in product(inputs, *[(2, 1, "H", "I")] * len(others)):
-        case = Case(cell, dict(zip(others, sizes, strict=True)) | ({} if width == 3 else {"I": width}))
-        bound = case.bound(5)
+        found = dict(zip(others, sizes, strict=True)) | ({} if width == 3 else {"I": width})
+        bound = Case(cell, found).bound(5)
         values = {"H": bound["hidden_size"], "I": bound["input_size"], **bound}
         with suppress(LstmGraphError):
             resolve(over_sequences(cell), tuple((symbol, values[symbol]) for symbol in symbols_of(cell)))
-            return case
+            return found
     raise AssertionError(f"no sizes fit {cell.name}")
 
 
-CATALOGUE = {name: fitting(cell) for name, cell in lg.cells.catalogue.items()}
+CATALOGUE = {name: Case(cell, None) for name, cell in lg.cells.catalogue.items()}
 BASIC = "rnn lstm gru gru_reset_before mgu peephole_lstm projected_lstm layer_norm_lstm antisymmetric highway".split()
 CASES = {**CATALOGUE, **AWKWARD}
 THOROUGH = {*BASIC, *AWKWARD}  # the rest of the catalogue is tested as much by the slow tests
+
+
+@lg.cell
+def dropped(x, h):
+    """Masks of its own: one a step for the input, one a sequence for the state."""
+    x, kept = lg.dropout(x, 0.25, name="x"), lg.dropout(h, 0.5, name="h", per="sequence")
+    return lg.tanh_layer(h=kept, x=x, name="hidden")
+
+
+def _masked_lstm() -> lg.Cell:
+    """Return an LSTM with masks of units and of weights."""
+    t = lg.transforms
+    return t.drop_connect(t.zoneout(t.input_dropout(lg.cells.lstm, rate=0.25, per="step"), h=0.25, c=0.5), rate=0.5)
+
+
+MASKED = {"dropped": Case(dropped), "masked_lstm": Case(_masked_lstm())}  # trained with random masks

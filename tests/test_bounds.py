@@ -110,6 +110,7 @@ def guarded_buffers():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Executor, "take", take)
+        patch.setattr("lstmgraph.jit.tape.SHARE", False)
         yield given
     for memory in given:
         assert np.isnan(memory[:GUARD]).all() and np.isnan(memory[-GUARD:]).all()
@@ -142,7 +143,7 @@ def test_no_two_threads_write_to_one_place(name, monkeypatch):
     monkeypatch.setattr("lstmgraph.jit.executor.SLICE_WORK", 1)
     most = []
 
-    def together(self, tasks):
+    def together(tasks):
         changed = set()
         most.append(len(tasks))
         for task in tasks:
@@ -162,7 +163,7 @@ def test_no_two_threads_write_to_one_place(name, monkeypatch):
     params = {key: value + rng.normal(0, 0.1, value.shape) for key, value in program.init(seed=1).items()}
     x = {key: rng.random((2, 13, symbols.get(key, 9))) for key in cell.inputs}
     with guarded_buffers() as given:
-        monkeypatch.setattr(Executor, "together", together)
+        monkeypatch.setattr("lstmgraph.jit.threads.run", together)
         for lengths in (None, [2, 1, 0] * 4 + [2]):
             y, state, pullback = program.vjp(params, x, lengths=lengths)
             pullback(rng.random(y.shape), dstate={key: rng.random(value.shape) for key, value in state.items()})

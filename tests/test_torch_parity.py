@@ -1,5 +1,6 @@
-"""Cells written as their equations equal torch.nn.LSTM, GRU and RNN: outputs, final states and every gradient."""
+"""The catalogue's cells equal torch.nn.LSTM, GRU and RNN: outputs, final states and every gradient."""
 
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import permutations
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
+from lstmgraph import cells
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install lstmgraph[peers]")
 
@@ -16,41 +18,19 @@ GRU_GATES = ("reset", "update", "candidate")
 SIZES = [(1, 3, 5, 1), (7, 5, 3, 9), (16, 17, 1, 3), (50, 9, 5, 3), (64, 3, 7, 33), (100, 5, 3, 17)]  # H, T, B, I
 
 
-@lg.cell
-def lstm(x, h, c):
-    c = lg.gate(c, h, x, name="forget") + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
-    h = lg.gate(lg.tanh(c), h, x, name="output")
-    return h, c
+def stacked(cell, directions, layers=2):
+    """Return a network of layers of a cell, in one direction or in both."""
 
+    @lg.network
+    def network(x):
+        for layer in range(layers):
+            found = [lg.recur(cell, x, name=f"forward_{layer}")]
+            if directions == 2:
+                found.append(lg.recur(cell, x, name=f"backward_{layer}", reverse=True))
+            x = lg.concat(*found) if directions == 2 else found[0]
+        return x
 
-@lg.cell
-def gru(x, h):
-    r = lg.sigmoid_layer(h, x, name="reset")
-    z = lg.sigmoid_layer(h, x, name="update")
-    n = lg.tanh(lg.linear(x, name="candidate_x") + r * lg.linear(h, name="candidate_h"))
-    return (1 - z) * n + z * h
-
-
-@lg.cell
-def plain(x, h):
-    return lg.tanh_layer(h, x, name="hidden")
-
-
-@lg.cell
-def projected(x, h, c):
-    c = lg.gate(c, h, x, name="forget") + lg.gate(lg.tanh_layer(h, x, name="candidate"), h, x, name="input")
-    h = lg.linear(lg.gate(lg.tanh(c), h, x, name="output"), name="projection", size="P", bias=False)
-    return h, c
-
-
-@lg.network
-def stacked(x):
-    """Two bidirectional layers of LSTM."""
-    for layer in range(2):
-        forward = lg.recur(lstm, x, name=f"forward_{layer}")
-        backward = lg.recur(lstm, x, name=f"backward_{layer}", reverse=True)
-        x = lg.concat(forward, backward)
-    return x
+    return network
 
 
 @cache
@@ -80,14 +60,37 @@ def gru_places(gates):
     return places
 
 
-def bidirectional_places():
-    """As `layer_places`, for both directions of two layers."""
+def stacked_places(places, directions, layers=2):
+    """As `places`, for each direction of each layer."""
+    suffixes = (("forward", ""), ("backward", "_reverse"))[:directions]
     return {
         f"{direction}_{layer}.{name}": (tuple(f"{array}_l{layer}{suffix}" for array in arrays), block)
-        for layer in range(2)
-        for direction, suffix in (("forward", ""), ("backward", "_reverse"))
-        for name, (arrays, block) in layer_places(LSTM_GATES).items()
+        for layer in range(layers)
+        for direction, suffix in suffixes
+        for name, (arrays, block) in places.items()
     }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A layer of torch, our cell, where the parameters stand, and the states in torch's order."""
+
+    module: type
+    cell: lg.Cell
+    places: dict
+    states: str
+    options: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=dict)
+
+
+PROJECTED = layer_places(LSTM_GATES) | {"projection.W": (("weight_hr",), None)}
+KINDS = {
+    "lstm": Kind(torch.nn.LSTM, cells.lstm, layer_places(LSTM_GATES), "hc"),
+    "projected": Kind(torch.nn.LSTM, cells.projected_lstm, PROJECTED, "hc", {"proj_size": 3}, {"P": 3}),
+    "gru": Kind(torch.nn.GRU, cells.gru, gru_places(GRU_GATES), "h"),
+    "tanh": Kind(torch.nn.RNN, cells.rnn, layer_places(["hidden"]), "h"),
+    "relu": Kind(torch.nn.RNN, cells.irnn, layer_places(["hidden"]), "h", {"nonlinearity": "relu"}),
+}
 
 
 def blocks(module, places, hidden, read):
@@ -177,47 +180,76 @@ def assert_parity(module, traced, places, names, T, B, *, hidden, lengths=None, 
 @pytest.mark.parametrize("H, T, B, inputs", SIZES)
 def test_lstm_equals_torch(H, T, B, inputs, dtype):
     module = random_module(torch.nn.LSTM, dtype, H, input_size=inputs, hidden_size=H)
-    assert_parity(module, lstm, layer_places(LSTM_GATES), [["h"], ["c"]], T, B, hidden=H)
+    assert_parity(module, cells.lstm, layer_places(LSTM_GATES), [["h"], ["c"]], T, B, hidden=H)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("H, T, B, inputs", SIZES)
 def test_gru_equals_torch(H, T, B, inputs, dtype):
     module = random_module(torch.nn.GRU, dtype, H, input_size=inputs, hidden_size=H)
-    assert_parity(module, gru, gru_places(GRU_GATES), [["h"]], T, B, hidden=H)
+    assert_parity(module, cells.gru, gru_places(GRU_GATES), [["h"]], T, B, hidden=H)
 
 
 @pytest.mark.parametrize("H, T, B, inputs", SIZES[1:])
 def test_plain_network_equals_torch(H, T, B, inputs):
     module = random_module(torch.nn.RNN, "float64", H, input_size=inputs, hidden_size=H)
-    assert_parity(module, plain, layer_places(["hidden"]), [["h"]], T, B, hidden=H)
+    assert_parity(module, cells.rnn, layer_places(["hidden"]), [["h"]], T, B, hidden=H)
 
 
 @pytest.mark.parametrize("P, H, T, B, inputs", [(3, 7, 5, 3, 9), (5, 16, 9, 1, 3), (17, 50, 3, 5, 3)])
 def test_projected_lstm_equals_torch(P, H, T, B, inputs):
     module = random_module(torch.nn.LSTM, "float64", H, input_size=inputs, hidden_size=H, proj_size=P)
-    places = layer_places(LSTM_GATES) | {"projection.W": (("weight_hr",), None)}
-    assert_parity(module, projected, places, [["h"], ["c"]], T, B, hidden=H, P=P)
+    assert_parity(module, cells.projected_lstm, PROJECTED, [["h"], ["c"]], T, B, hidden=H, P=P)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_lengths_equal_packed_sequences(cell, dtype):
-    lengths = [4, 11, 1, 7, 11]
-    kind = torch.nn.LSTM if cell == "lstm" else torch.nn.GRU
-    module = random_module(kind, dtype, 5, input_size=3, hidden_size=19)
-    places = layer_places(LSTM_GATES) if cell == "lstm" else gru_places(GRU_GATES)
-    names = [["h"], ["c"]] if cell == "lstm" else [["h"]]
-    assert_parity(module, lstm if cell == "lstm" else gru, places, names, 11, 5, hidden=19, lengths=lengths)
+    kind = KINDS[cell]
+    module = random_module(kind.module, dtype, 5, input_size=3, hidden_size=19)
+    names = [[state] for state in kind.states]
+    assert_parity(module, kind.cell, kind.places, names, 11, 5, hidden=19, lengths=[4, 11, 1, 7, 11])
+
+
+def assert_layers_equal(kind, directions, lengths, H, T, seed=6):
+    """Compare two layers from random initial states."""
+    module = random_module(
+        kind.module,
+        "float64",
+        seed,
+        input_size=3,
+        hidden_size=H,
+        num_layers=2,
+        bidirectional=directions == 2,
+        **kind.options,
+    )
+    order = [f"{way}_{layer}" for layer in range(2) for way in ("forward", "backward")[:directions]]
+    names = [[f"{layer}.{state}" for layer in order] for state in kind.states]
+    network, places = stacked(kind.cell, directions), stacked_places(kind.places, directions)
+    assert_parity(module, network, places, names, T, 5, hidden=H, lengths=lengths, **kind.sizes)
 
 
 @pytest.mark.parametrize("lengths", [None, [9, 2, 5, 9, 1]], ids=["full", "lengths"])
 def test_bidirectional_layers_equal_torch(lengths):
-    options = {"input_size": 3, "hidden_size": 13, "num_layers": 2, "bidirectional": True}
-    module = random_module(torch.nn.LSTM, "float64", 6, **options)
-    order = ("forward_0", "backward_0", "forward_1", "backward_1")
-    names = [[f"{layer}.{state}" for layer in order] for state in ("h", "c")]
-    assert_parity(module, stacked, bidirectional_places(), names, 9, 5, hidden=13, lengths=lengths)
+    assert_layers_equal(KINDS["lstm"], 2, lengths, 13, 9)
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3, 4, 2]], ids=["full", "lengths"])
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_every_kind_equal_torch(kind, directions, lengths, in_numpy):
+    """With lengths a backward layer starts at each row's own end, as in a packed sequence."""
+    assert_layers_equal(KINDS[kind], directions, lengths, 5, 4)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_states_start_at_zero_as_in_torch(name, in_numpy):
+    kind = KINDS[name]
+    module = random_module(kind.module, "float64", 2, input_size=3, hidden_size=5, **kind.options)
+    x = np.random.default_rng(3).standard_normal((4, 2, 3))
+    want, _ = module(torch.tensor(x))
+    y, _ = lg.interpret(kind.cell, as_params(module, kind.places, 5), x)
+    assert_near(y, want.detach().numpy(), TOLERANCE["float64"], "y")
 
 
 def wrong_orders(gates):
@@ -228,14 +260,14 @@ def wrong_orders(gates):
 def test_a_wrong_order_of_the_lstms_gates_is_seen(order):
     module = random_module(torch.nn.LSTM, "float64", 3, input_size=5, hidden_size=7)
     with pytest.raises(AssertionError, match="y: off by"):
-        assert_parity(module, lstm, layer_places(order), [["h"], ["c"]], 5, 3, hidden=7)
+        assert_parity(module, cells.lstm, layer_places(order), [["h"], ["c"]], 5, 3, hidden=7)
 
 
 @pytest.mark.parametrize("order", wrong_orders(GRU_GATES), ids="-".join)
 def test_a_wrong_order_of_the_grus_gates_is_seen(order):
     module = random_module(torch.nn.GRU, "float64", 3, input_size=5, hidden_size=7)
     with pytest.raises(AssertionError, match="y: off by"):
-        assert_parity(module, gru, gru_places(order), [["h"]], 5, 3, hidden=7)
+        assert_parity(module, cells.gru, gru_places(order), [["h"]], 5, 3, hidden=7)
 
 
 def test_every_wrong_order_was_tried():

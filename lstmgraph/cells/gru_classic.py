@@ -8,7 +8,8 @@ from lstmgraph.graph import Symbol
 def layer_norm_gru(x: Symbol, h: Symbol) -> Symbol:
     """Gated recurrent unit with normalised sums (Ba, Kiros & Hinton 2016, appendix): LN(W x) + LN(U h).
 
-    Each gate is normalised by itself, the reset comes after the product. As in the paper, 1 - z keeps the old state.
+    Each gate is normalised by itself, where the paper's equations normalise reset and update as one vector. The reset
+    comes after the product. As in the paper, 1 - z keeps the old state.
     """
 
     def norms(name: str) -> tuple[Symbol, Symbol]:

@@ -27,7 +27,10 @@ def mut2(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def mut3(x: Symbol, h: Symbol) -> Symbol:
-    """The third of three units found by evolution (Jozefowicz, Zaremba & Sutskever 2015, MUT3)."""
+    """The third of three units found by evolution (Jozefowicz, Zaremba & Sutskever 2015, MUT3).
+
+    torchrecurrent's `MUT3Cell`.
+    """
     z = lg.sigmoid_layer(x, h=lg.tanh(h), name="update")
     r = lg.sigmoid_layer(h, x, name="reset")
     return lg.tanh_layer(h=r * h, x=x, name="candidate") * z + h * (1 - z)
@@ -51,7 +54,7 @@ def fast_grnn(x: Symbol, h: Symbol) -> Symbol:
 def brc(x: Symbol, h: Symbol) -> Symbol:
     """Bistable recurrent cell: each unit's gates see only its own state (Vecoven, Ernst & Drion 2021).
 
-    a in 0 to 2 makes a unit bistable above 1; c is the update gate.
+    a in 0 to 2 makes a unit bistable above 1; c is the update gate. torchrecurrent's `BRCell`.
     """
     a = 1 + lg.tanh(lg.linear(x, name="feedback") + lg.parameter("feedback.w_h", init=("normal", 0.1)) * h)
     c = lg.sigmoid(lg.linear(x, name="update") + lg.parameter("update.w_h", init=("normal", 0.1)) * h)
@@ -60,7 +63,10 @@ def brc(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def nbrc(x: Symbol, h: Symbol) -> Symbol:
-    """Neuromodulated bistable recurrent cell: `brc` with gates that see every unit (Vecoven, Ernst & Drion 2021)."""
+    """Neuromodulated bistable recurrent cell: `brc` with gates that see every unit (Vecoven, Ernst & Drion 2021).
+
+    torchrecurrent's `NBRCell`.
+    """
     a, c = 1 + lg.tanh_layer(h, x, name="feedback"), lg.sigmoid_layer(h, x, name="update")
     return c * h + (1 - c) * lg.tanh(lg.linear(x, name="candidate") + a * h)
 
@@ -94,9 +100,10 @@ def dsgu(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def tau_gru(x: Symbol, h: Symbol) -> Symbol:
-    """Gated recurrent unit with a weighted time-delayed feedback of four steps (Erichson, Lim & Mahoney 2023).
+    """Gated recurrent unit with a weighted time-delayed feedback of four steps (Erichson, Lim & Mahoney 2022).
 
-    The delayed state is that of four steps before the state the cell receives; before that, zeros.
+    The delayed state is that of four steps before the state the cell receives; before that, zeros. torchrecurrent's
+    `tauGRUCell`.
     """
     u = lg.tanh_layer(h, x, name="candidate")
     delayed = lg.tanh_layer(x, h=lg.delay(h, 4), name="delayed")
@@ -106,7 +113,7 @@ def tau_gru(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def gru_d(x: Symbol, mask: Symbol, dt: Symbol, /, h: Symbol, x_last: Symbol) -> tuple[Symbol, Symbol]:
-    """Gated recurrent unit for missing values, with decay (Che et al. 2018, GRU-D).
+    """Gated recurrent unit for missing values, with decay (Che et al. 2018, GRU-D, equations 10 to 16).
 
     Inputs of one size I (compile with ``mask=I, dt=I``): the values, which may be NaN where missing; 1 where there is
     a value, 0 where not; the time since each was last seen. ``mean`` is what a missing value decays to; no gradient

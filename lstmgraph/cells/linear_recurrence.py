@@ -1,9 +1,5 @@
 """Recurrences whose next state is linear in the previous one, with gates that see the input alone."""
 
-from typing import Any
-
-import numpy as np
-
 import lstmgraph as lg
 from lstmgraph.graph import Symbol
 
@@ -33,7 +29,7 @@ def min_lstm(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def min_lstm_positive(x: Symbol, h: Symbol) -> Symbol:
-    """Minimal LSTM with a positive candidate, as its log-space form wants it (Feng et al. 2024, appendix B).
+    """Minimal LSTM with a positive candidate, as its log-space form wants it (Feng et al. 2024, appendix B.3).
 
     The candidate is g(W x + b), where g(z) = z + 0.5 from 0 on and the sigmoid below.
     """
@@ -47,7 +43,8 @@ def rg_lru(x: Symbol, h: Symbol) -> Symbol:
     """Real-gated linear recurrent unit of Griffin (De et al. 2024, equations 1 to 4); needs I == H.
 
     The recurrence gate moves the decay a = sigmoid(decay) of each unit, to the power c = 8 at most. The gates are full
-    matrices, as in the paper. a**c starts between 0.9 and 0.999.
+    matrices, as in the paper's equations; its code has blocks. a**c starts between 0.9 and 0.999 as in the paper, but
+    evenly in the logit of a.
     """
     r, i = lg.sigmoid_layer(x, name="recurrence"), lg.sigmoid_layer(x, name="input")
     log_a = -8.0 * lg.softplus(-lg.parameter("decay", init=("uniform", 4.3, 9.0))) * r
@@ -87,49 +84,12 @@ def selective_ssm(x: Symbol, h: Symbol) -> dict[str, Symbol]:
 def lmu(x: Symbol, h: Symbol, m: Symbol) -> tuple[Symbol, Symbol]:
     """Legendre memory unit with a memory m of size M (Voelker, Kajic & Eliasmith 2019).
 
-    One number a step is written into a linear memory with fixed matrices `memory.A` and `memory.B`, to which no
-    gradient flows. They start as a plain sum; `legendre_memory(M, window)` returns those of the paper, to be put into
-    the parameters. The encoder does not see m at the start.
+    One number a step is written into a linear memory of the last 100 steps, with fixed matrices `memory.A` and
+    `memory.B` to which no gradient flows. For another window, put what `lstmgraph.initializers.legendre_memory` returns
+    into the parameters. The encoder does not see m at the start, as in the paper.
     """
     u = lg.linear(h, x, m, name="encoder", size=1, bias=False, init={"W_m": 0.0})
-    a = lg.parameter("memory.A", shape=("M", "M"), init="identity")
-    b = lg.parameter("memory.B", shape=(1, "M"), init=1.0)
+    a = lg.parameter("memory.A", shape=("M", "M"), init=("legendre_transition", 100.0))
+    b = lg.parameter("memory.B", shape=(1, "M"), init=("legendre_input", 100.0))
     m = m @ lg.stop_gradient(a) + u @ lg.stop_gradient(b)
     return lg.tanh_layer(h=h, x=x, m=m, name="hidden"), m
-
-
-def legendre_memory(order: int, window: float) -> tuple[Any, Any]:
-    """Return the matrices A and B of a Legendre memory, held constant between steps (Voelker et al. 2019, equation 2).
-
-    Parameters
-    ----------
-    order : int
-        The size M of the memory.
-    window : float
-        How many steps it remembers.
-
-    Returns
-    -------
-    tuple of arrays
-        ``memory.A`` [M, M] and ``memory.B`` [1, M] of `lmu`, for rows times matrices.
-
-    Examples
-    --------
-    >>> from lstmgraph.cells.linear_recurrence import legendre_memory
-    >>> a, b = legendre_memory(1, window=2.0)
-    >>> a.round(4), b.round(4)
-    (array([[0.6065]]), array([[0.3935]]))
-    """
-    i, j = np.mgrid[:order, :order]
-    both = np.zeros((order + 1, order + 1))
-    both[:order, :order] = (2 * i + 1) * np.where(i < j, -1.0, (-1.0) ** (i - j + 1))
-    both[:order, order] = (2 * i[:, 0] + 1) * (-1.0) ** i[:, 0]
-    halvings = max(0, int(np.ceil(np.log2(np.abs(both).sum() / window)))) + 1
-    part = both / window / 2**halvings
-    term = power = np.eye(order + 1)
-    for k in range(1, 19):
-        term = term @ part / k
-        power = power + term
-    for _ in range(halvings):
-        power = power @ power
-    return power[:order, :order].T.copy(), power[None, :order, order].copy()

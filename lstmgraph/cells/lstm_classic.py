@@ -34,10 +34,11 @@ def coupled_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
 def janet(x: Symbol, h: Symbol) -> Symbol:
     """Just another network: an LSTM with the forget gate alone (van der Westhuizen & Lasenby 2018).
 
-    What is written is shifted by beta = 1, so that more is kept than written. h and c are one state. The paper starts
-    the forget bias by the lengths of its sequences (chrono); here it starts at 1.
+    What is written is shifted by beta = 1, so that more is kept than written. h and c are one state. The forget bias
+    has the chrono start log(U(1, T - 1)), which the paper takes from Tallec & Ollivier 2018, for T = 100 steps.
+    torchrecurrent's `JANETCell`.
     """
-    s = lg.linear(h, x, name="forget", init={"b": 1.0})
+    s = lg.linear(h, x, name="forget", init={"b": ("log_uniform", 1.0, 99.0)})
     return lg.sigmoid(s) * h + (1 - lg.sigmoid(s - 1.0)) * lg.tanh_layer(h, x, name="candidate")
 
 
@@ -51,7 +52,7 @@ def residual_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
     """LSTM with a shortcut from its input to its output (Kim, El-Khamy & Lee 2017).
 
     A peephole LSTM whose projected output and projected input are summed before the output gate. Where I == H the
-    paper leaves out the projection of the input.
+    paper leaves out the projection of the input. torchrecurrent's `ResLSTMCell`.
     """
     c = _peep(h, x, c, "forget", 1.0) * c + _peep(h, x, c, "input") * lg.tanh_layer(h, x, name="candidate")
     m = lg.linear(lg.tanh(c), name="projection", bias=False)
@@ -118,5 +119,5 @@ def layer_norm_basic_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
 
 @lg.cell
 def layer_norm_rnn(x: Symbol, h: Symbol) -> Symbol:
-    """Plain recurrent network with its sum normalised (Ba, Kiros & Hinton 2016, equation 4)."""
+    """Plain recurrent network with its sum normalised (Ba, Kiros & Hinton 2016, section 3.1)."""
     return lg.tanh(lg.layer_norm(lg.linear(h, x, name="hidden", bias=False), name="norm"))

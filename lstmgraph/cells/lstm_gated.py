@@ -120,9 +120,9 @@ def _stabilised(x: Symbol, h: Symbol, c: Symbol, n: Symbol, m: Symbol, log_f: Sy
 def slstm(x: Symbol, h: Symbol, c: Symbol, n: Symbol, m: Symbol) -> tuple[Symbol, ...]:
     """Scalar LSTM of xLSTM, with an exponential input gate and a sigmoid forget gate (Beck et al. 2024).
 
-    Equations 8 to 17, with one head. n normalises and m keeps exponentials finite; the output does not depend on
-    m. The paper lets the forget gate be a sigmoid, as here and in the authors' code, or an exponential, as in
-    `slstm_exponential`.
+    Equations 8 to 17, with one head; `slstm_heads` has two. n normalises and m keeps exponentials finite; the output
+    does not depend on m. The paper lets the forget gate be a sigmoid, as here and in the authors' code, or an
+    exponential, as in `slstm_exponential`.
     """
     log_f = -lg.softplus(-lg.linear(h, x, name="forget", init={"b": 1.0}))
     return _stabilised(x, h, c, n, m, log_f)

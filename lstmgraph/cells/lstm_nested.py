@@ -22,7 +22,7 @@ def nested_lstm(x: Symbol, h: Symbol, c: Symbol, inner_c: Symbol) -> tuple[Symbo
 
 @lg.cell
 def mogrifier_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
-    """LSTM whose input and state gate each other, in five rounds, before it starts (Melis et al. 2020, equation 1).
+    """LSTM whose input and state gate each other, in five rounds, before it starts (Melis et al. 2020).
 
     The matrices of the rounds are of full rank.
     """

@@ -24,19 +24,23 @@ def lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
 def peephole_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
     """LSTM whose gates see the cell state through vectors (Gers, Schraudolph & Schmidhuber 2002).
 
-    The input and forget gates see the previous cell state, the output gate the new one.
+    The input and forget gates see the previous cell state, the output gate the new one. TF's LSTMCell with
+    `use_peepholes=True`, ONNX's LSTM with P, torchrecurrent's `PeepholeLSTMCell`. The forget bias starts at 1.
     """
 
-    def peep(name: str, state: Symbol) -> Symbol:
-        return lg.sigmoid(lg.linear(h, x, name=name) + lg.parameter(f"{name}.peephole") * state)
+    def peep(name: str, state: Symbol, bias: float = 0.0) -> Symbol:
+        return lg.sigmoid(lg.linear(h, x, name=name, init={"b": bias}) + lg.parameter(f"{name}.peephole") * state)
 
-    c = peep("forget", c) * c + peep("input", c) * lg.tanh_layer(h, x, name="candidate")
+    c = peep("forget", c, 1.0) * c + peep("input", c) * lg.tanh_layer(h, x, name="candidate")
     return peep("output", c) * lg.tanh(c), c
 
 
 @lg.cell
 def projected_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
-    """LSTM whose output is projected to a smaller size P (Sak, Senior & Beaufays 2014); torch's `proj_size`."""
+    """LSTM whose output is projected to a smaller size P (Sak, Senior & Beaufays 2014), also called LSTMP.
+
+    torch.nn.LSTM with `proj_size`. The forget bias starts at 1.
+    """
     c = lg.gate(c, h, x, name="forget", init={"b": 1.0}) + lg.gate(
         lg.tanh_layer(h, x, name="candidate"), h, x, name="input"
     )
@@ -46,7 +50,11 @@ def projected_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
 
 @lg.cell
 def layer_norm_lstm(x: Symbol, h: Symbol, c: Symbol) -> States:
-    """LSTM with normalised sums (Ba, Kiros & Hinton 2016, equations 20 to 22): LN(W x) + LN(U h), and LN(c)."""
+    """LSTM with normalised sums (Ba, Kiros & Hinton 2016, equations 20 to 22): LN(W x) + LN(U h), and LN(c).
+
+    Each gate is normalised by itself; the paper's equations normalise the four gates' sums as one vector,
+    as does `layer_norm_joint_lstm`.
+    """
 
     def total(name: str) -> Symbol:
         above = lg.layer_norm(lg.linear(h, name=f"{name}_h", bias=False), name=f"{name}_h_norm")

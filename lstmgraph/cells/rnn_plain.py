@@ -36,9 +36,9 @@ def jordan(x: Symbol, y: Symbol) -> Symbol:
 
 @lg.cell
 def indrnn(x: Symbol, h: Symbol) -> Symbol:
-    """Independently recurrent network: each unit sees only itself (Li et al. 2018, equation 2), with relu.
+    """Independently recurrent network: each unit sees only itself (Li et al. 2018), with relu.
 
-    The recurrent vector starts uniform in 0 to 1. TensorFlow 1's `IndRNNCell` and torchrecurrent have tanh by
+    The recurrent vector starts uniform in 0 to 1. TensorFlow 1's and torchrecurrent's `IndRNNCell` have tanh by
     default.
     """
     return lg.relu(lg.linear(x, name="input") + lg.parameter("recurrent", init=("uniform", 0.0, 1.0)) * h)
@@ -62,7 +62,7 @@ def fast_rnn(x: Symbol, h: Symbol) -> Symbol:
     """FastRNN: a plain recurrent network and a weighted residual connection (Kusupati et al. 2018).
 
     Both weights are numbers, sigmoids of what is learned, which starts at -3 for the candidate and 3 for the state as
-    in the authors' EdgeML.
+    in the authors' EdgeML. torchrecurrent's `FastRNNCell`.
     """
     candidate = lg.tanh_layer(h, x, name="candidate")
     alpha = lg.sigmoid(lg.parameter("alpha", shape=(), init=-3.0))
@@ -72,7 +72,7 @@ def fast_rnn(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def scrn(x: Symbol, h: Symbol, s: Symbol) -> dict[str, Symbol]:
-    """Structurally constrained recurrent network (Mikolov et al. 2015, equations 3 to 5).
+    """Structurally constrained recurrent network (Mikolov et al. 2015, SCRN).
 
     A context s of slow linear units (alpha 0.95) feeds a plain hidden layer. The output y is the sum U h + V s that
     the paper puts into its softmax. Context and hidden layer have both size H; only the context is without bias.

@@ -1,5 +1,7 @@
 """Recurrent networks whose recurrent weights have a form: antisymmetric, oscillating, permuting, clocked."""
 
+import math
+
 import lstmgraph as lg
 from lstmgraph.graph import Symbol
 
@@ -11,7 +13,8 @@ Outputs = dict[str, Symbol]
 def gated_antisymmetric(x: Symbol, h: Symbol) -> Symbol:
     """Antisymmetric recurrent network with an input gate (Chang et al. 2019), step 0.1 and damping 0.1.
 
-    Gate and candidate share one matrix, V - V.T minus the damping.
+    Gate and candidate share one matrix, V - V.T minus the damping. torchrecurrent's `GatedAntisymmetricRNNCell` with
+    `epsilon=0.1, gamma=0.1`.
     """
     v = lg.parameter("V", shape=("H", "H"), init=("normal", 0.1))
     recurrent = h @ (v - v.T) - 0.1 * h
@@ -35,10 +38,10 @@ def lipschitz_rnn(x: Symbol, h: Symbol) -> Symbol:
 
 @lg.cell
 def cornn(x: Symbol, h: Symbol, z: Symbol) -> States:
-    """Coupled oscillatory recurrent network (Rusch & Mishra 2021, equation 3), damped by the previous velocity.
+    """Coupled oscillatory recurrent network (Rusch & Mishra 2021, coRNN), damped by the previous velocity.
 
     Step 0.042, gamma 2.7 and epsilon 4.7, one of the authors' settings; z is the velocity of h. The paper allows the
-    new velocity in the damping too, which RecurrentLayers.jl documents.
+    new velocity in the damping too, which RecurrentLayers.jl documents; torchrecurrent's `coRNNCell` is as here.
     """
     z = z + 0.042 * (lg.tanh_layer(h, z, x, name="force") - 2.7 * h - 4.7 * z)
     return h + 0.042 * z, z
@@ -49,7 +52,8 @@ def unicornn(x: Symbol, h: Symbol, z: Symbol) -> States:
     """Undamped independent controlled oscillatory recurrent network (Rusch & Mishra 2021, UnICORNN).
 
     Each unit has its own learned time step, 0.1 sigmoid(c); alpha is 1. Symplectic Euler: h moves by the new z. The
-    force has tanh as in the authors' code; w starts uniform in 0 to 1, c in -0.1 to 0.1.
+    force has tanh as in the authors' code; w starts uniform in 0 to 1, c in -0.1 to 0.1. torchrecurrent's
+    `UnICORNNCell` with `dt=0.1, alpha=1.0`.
     """
     step = 0.1 * lg.sigmoid(lg.parameter("c", init=("uniform", -0.1, 0.1)))
     own = lg.parameter("w", init=("uniform", 0.0, 1.0)) * h
@@ -70,11 +74,11 @@ def plrnn(x: Symbol, h: Symbol) -> Symbol:
 
 
 def _rolled(h: Symbol) -> Symbol:
-    """Return each row's features one place on, the last one first."""
+    """Return the H features of each row one place on, the last one first."""
     add = h.builder.add
     place = lg.cumulative_sum(add("broadcast", 1.0, target=h.shape))
     last = lg.row_sum(lg.select(lg.equal(place, add("size_of", size=h.shape[-1])), h, 0.0))
-    return add("part", lg.concat(last, h), index=0, parts=(h.shape[-1], 1))
+    return lg.split(lg.concat(last, h), h.shape[-1], 1)[0]
 
 
 @lg.cell
@@ -85,6 +89,45 @@ def shuffling_rnn(x: Symbol, h: Symbol) -> Symbol:
     """
     hidden = lg.relu(lg.linear(x, name="branch"))
     return lg.relu(_rolled(h) + lg.gate(lg.linear(hidden, name="signal"), x, name="gate"))
+
+
+def _rotated(first: Symbol, second: Symbol, name: str) -> tuple[Symbol, Symbol]:
+    """Return each pair of units turned by an angle of its own."""
+    angle = lg.parameter(name, init=("uniform", -math.pi, math.pi))
+    sine, cosine = lg.sin(angle), lg.sin(angle + math.pi / 2)
+    return cosine * first - sine * second, sine * first + cosine * second
+
+
+@lg.cell
+def eunn(x: Symbol, h: Symbol) -> Symbol:
+    """Recurrent network whose recurrent matrix is orthogonal, made of rotations of pairs (Jing et al. 2017, EUNN).
+
+    The real form with capacity 2: 2 H units in two halves; one layer of rotations pairs the halves, the next one pairs
+    them shifted by a unit, in a ring. The activation is modReLU, the sign times relu(|z| + b) (Arjovsky, Shah & Bengio
+    2016), whose uRNN has complex states and a Fourier transform and is not in this catalogue.
+    """
+    first, second = lg.split(h, "H", "H")
+    first, second = _rotated(first, second, "rotation_1.angle")
+    z = lg.concat(*_rotated(_rolled(first), second, "rotation_2.angle"))
+    z = z + lg.linear(x, name="input", size="H+H", bias=False)
+    return lg.select(z < 0.0, -1.0, 1.0) * lg.relu(lg.abs(z) + lg.parameter("modulus.b", shape=("H+H",)))
+
+
+@lg.cell
+def su_rnn(x: Symbol, time: Symbol, /, h: Symbol) -> Symbol:
+    """Selective-update recurrent network: each unit moves only when a sum of three waves is positive (Yin et al. 2026).
+
+    `time` [T, B, 1] is the number of the step. Frequencies belong to the cell, heights and phases to a unit. The switch
+    is 0 or 1; its gradient is that of a sigmoid of the sum (straight-through), which is our choice.
+    """
+    level = lg.parameter("switch.b", init=1.0)
+    for wave in (1, 2, 3):
+        speed = lg.parameter(f"wave_{wave}.frequency", shape=(), init=("uniform", 0.0, math.pi))
+        height = lg.parameter(f"wave_{wave}.height", init=("normal", 1.0))
+        level = level + height * lg.sin(speed * time + lg.parameter(f"wave_{wave}.phase", init=("uniform", -3.0, 3.0)))
+    soft = lg.sigmoid(level)
+    open_ = soft + lg.stop_gradient(lg.select(level > 0.0, 1.0, 0.0) - soft)
+    return h + open_ * (lg.tanh_layer(h, x, name="hidden") - h)
 
 
 @lg.cell

@@ -19,19 +19,11 @@ def time_aware_lstm(x: Symbol, dt: Symbol, /, h: Symbol, c: Symbol) -> States:
     return h, c
 
 
-def _fraction(value: Symbol) -> Symbol:
-    """Return what a value from 0 to 65536 has after the point, exactly; its derivative is 1."""
-    for bit in range(15, -1, -1):
-        value = lg.select(value >= 2.0**bit, value - 2.0**bit, value)
-    return value
-
-
 def _openness(time: Symbol) -> Symbol:
     """Return how open the time gate of each unit is."""
-    periods = time * lg.exp(-lg.parameter("log_period", init=("uniform", 1.0, 6.0)))
+    periods = time * lg.exp(-lg.parameter("log_period", init=("uniform", 0.0, 6.9)))
     shifted = periods - lg.parameter("shift", init=("uniform", 0.0, 1.0))
-    after = _fraction(lg.abs(shifted))
-    phase = lg.select(shifted >= 0.0, after, 1 - after)
+    phase = shifted - lg.floor(shifted)
     ratio = lg.parameter("open_ratio", init=0.05)
     rising = 2 * phase / ratio
     return lg.select(rising < 1.0, rising, lg.select(phase < ratio, 2 - rising, 0.001 * phase))
@@ -39,11 +31,12 @@ def _openness(time: Symbol) -> Symbol:
 
 @lg.cell
 def phased_lstm(x: Symbol, time: Symbol, /, h: Symbol, c: Symbol) -> States:
-    """Peephole LSTM whose units each open in a rhythm of their own (Neil, Pfeiffer & Liu 2016, equations 6 to 10).
+    """Peephole LSTM whose units each open in a rhythm of their own (Neil, Pfeiffer & Liu 2016).
 
-    `time` [T, B, 1] is when the input was seen, at most 65536 periods. The rhythm is learned as the logarithm of the
-    period, the shift in periods, and the open part of a period; a closed gate leaks 0.001 of the phase. Periods
-    start between e and e**6, the open part at 0.05. The output gate sees the proposed cell state.
+    `time` [T, B, 1] is when the input was seen. The rhythm is learned as the logarithm of the period, the shift in
+    periods, and the open part of a period; a closed gate leaks 0.001 of the phase. Periods start between 1 and 1000,
+    evenly in their logarithms, the open part at 0.05. The output gate sees the proposed cell state. TF's
+    PhasedLSTMCell, whose open part starts at 0.1, without peepholes.
     """
     k = _openness(time)
     new_h, new_c = memory.peephole_lstm(x, h, c)
@@ -52,7 +45,7 @@ def phased_lstm(x: Symbol, time: Symbol, /, h: Symbol, c: Symbol) -> States:
 
 @lg.cell
 def lem(x: Symbol, h: Symbol, z: Symbol) -> States:
-    """Long expressive memory: two coupled equations with learned time steps (Rusch et al. 2022, equation 3).
+    """Long expressive memory: two coupled equations with learned time steps (Rusch et al. 2022, LEM).
 
     h is the paper's y; the greatest step is 1. As in the paper, h sees the new z; torchrecurrent's LEM lets it see the
     previous one.
@@ -104,7 +97,7 @@ def mixed_memory_cfc(x: Symbol, dt: Symbol, /, h: Symbol, c: Symbol) -> States:
 
 @lg.cell
 def ltc(x: Symbol, dt: Symbol, /, h: Symbol) -> Symbol:
-    """Liquid time-constant network, by six steps of its fused solver (Hasani et al. 2021, equations 2 and 3).
+    """Liquid time-constant network, by six steps of its fused solver (Hasani et al. 2021, equation 3).
 
     The layer f with weights on x and h is a sigmoid layer. ncps has one sigmoid for each synapse in its place, which
     is another model. dt has size 1; time constants start at 1.

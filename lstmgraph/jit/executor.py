@@ -1,20 +1,18 @@
 """What every stage of a plan runs on: compiled functions, leased buffers, slices of rows on threads."""
 
 from collections.abc import Callable, Mapping
-from ctypes import addressof, c_char
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lstmgraph.graph import Dim, resize
-from lstmgraph.jit import threads
 from lstmgraph.jit.arena import Arena
 from lstmgraph.jit.cache import Module, compile_module
 from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
 from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.tape import Binding
 from lstmgraph.jit.tile import SUPPORT, support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
@@ -34,18 +32,15 @@ class Context:
     sizes : dict
         Symbol -> size, "T" and "B" too.
     values : dict
-        Key -> array: sequences packed and flat, batch rows [B * n] sorted, parameters as they are.
-    packs : dict
-        (stage key, pack) -> packed matrix, made on first use; shared by the runs of one bind.
-    wanted : frozenset of keys
-        What the caller or a later stage reads.
+        Key -> array: sequences packed and flat, batch rows [B * n] sorted.
+    binding : Binding
+        The parameters.
     """
 
     rows: Rows
     sizes: Mapping[Dim, Dim]
     values: dict[str, Any]
-    packs: dict[tuple[str, int], Array] = field(default_factory=dict)
-    wanted: frozenset[str] = frozenset()
+    binding: Binding
 
 
 class Executor:
@@ -99,37 +94,9 @@ class Executor:
             compiled=target.compiled,
         )
 
-    def handles(self, buffers: list[Array]) -> Any:
-        """Return what a kernel takes for its buffers: their addresses, or under the shim the arrays."""
-        if not self.compiled:
-            return buffers
-        return np.array([_address(buffer) for buffer in buffers], np.int64)
-
-    def call(
-        self, function: Function, buffers: list[Array], sizes: Array, spans: list[tuple[int, int]], t0: int, t1: int
-    ) -> None:
-        """Call a kernel on spans of rows side by side, the number of the span as its slot."""
-        handles = self.handles(buffers)
-        self.together([partial(function, handles, sizes, t0, t1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)])
-
-    def together(self, tasks: list[Callable[[], None]]) -> None:
-        """Run tasks side by side."""
-        if len(tasks) == 1:
-            tasks[0]()
-        elif tasks:
-            threads.run(tasks)
-
     def parts(self, work: float, most: int) -> int:
         """Return on how many threads to spread some floating-point operations."""
         return max(1, min(self.threads, int(work / SLICE_WORK), most))
-
-
-def _address(buffer: Any) -> int:
-    """Return where a buffer begins; by way of ctypes, which is four times quicker where it can."""
-    try:
-        return addressof(c_char.from_buffer(buffer))
-    except (TypeError, ValueError):  # read-only or empty
-        return int(buffer.__array_interface__["data"][0])
 
 
 def row_work(kernel: Kernel, sizes: Mapping[Dim, Dim]) -> float:
@@ -138,10 +105,14 @@ def row_work(kernel: Kernel, sizes: Mapping[Dim, Dim]) -> float:
     return products + 60 * sum(int(resize(b.size, sizes)) for b in kernel.buffers if b.role != "pack") + 100
 
 
-def strided(matrix: Array) -> tuple[Array, tuple[int, int]]:
-    """Return a matrix as flat memory and the strides of a row and a column."""
+def in_memory(matrix: Array) -> Array:
+    """Return the matrix whose rows lie one after the other in a matrix's memory: itself, its transpose, or a copy."""
     if matrix.flags.c_contiguous:
-        return matrix.reshape(-1), (matrix.shape[1], 1)
-    if matrix.T.flags.c_contiguous:
-        return matrix.T.reshape(-1), (1, matrix.shape[0])
-    return np.ascontiguousarray(matrix).reshape(-1), (matrix.shape[1], 1)
+        return matrix
+    return matrix.T if matrix.flags.f_contiguous else np.ascontiguousarray(matrix)
+
+
+def strides(matrix: Array) -> tuple[int, int]:
+    """Return the steps, in elements of that memory, from row to row and from column to column."""
+    across = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
+    return (1, matrix.shape[0]) if across else (matrix.shape[1], 1)

@@ -1,13 +1,15 @@
 """The leaves of a kernel as buffers: sequences, parameters, matrices packed once a bind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lstmgraph.graph import Dim, node_of, resize
 from lstmgraph.jit import threads
-from lstmgraph.jit.executor import Array, Context, Executor, strided
+from lstmgraph.jit.executor import Array, Executor, strides
 from lstmgraph.jit.layout import Buffer, Kernel
+from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.tape import Call, Entry, Packing, Ref, Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
 
@@ -20,51 +22,65 @@ class Operands:
         assert stage.kernel is not None
         self.executor = executor
         self.kernel: Kernel = stage.kernel
-        self.key = stage.key
         self.sources = dict(stage.sources)
         graph = plan.traced.graph
+        self.shapes = {key: node_of(graph, key).shape for key in self.sources.values()}
         self.constants = {
             key: np.asarray([node_of(graph, key).attr("value")], executor.dtype)
             for key in self.sources.values()
             if node_of(graph, key).op == "constant"
         }
-        self.packs = [self._pack_plan(place, sizes, fixed) for place in range(len(self.kernel.packs))]
+        self.packs = [self._pack(place, sizes) for place in range(len(self.kernel.packs))]
+        self.fixed = fixed
 
-    def _pack_plan(
-        self, place: int, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
-    ) -> tuple[list[str], int, int, int, bool]:
+    def _pack(self, place: int, sizes: Mapping[Dim, Dim]) -> Packing:
         pack = self.kernel.packs[place]
-        keys = [self.sources[f"parameter:{name}"] for name in pack.parameters]
-        return (
-            keys,
-            int(resize(pack.rows, sizes)),
-            int(resize(pack.columns, sizes)),
-            pack.panel,
-            all(k in fixed for k in keys),
-        )
+        keys = tuple(self.sources[f"parameter:{name}"] for name in pack.parameters)
+        return Packing(keys, int(resize(pack.rows, sizes)), int(resize(pack.columns, sizes)), pack.panel)
 
-    def buffer(self, buffer: Buffer, context: Context, parts: int) -> Array:
+    def buffer(self, buffer: Buffer, tape: Tape, parts: int) -> Ref:
         """Return the buffer of a leaf, of packed matrices, or of the tile for some threads."""
         if buffer.role == "tile":
-            return self.executor.take(parts * self.kernel.tile)
+            return tape.take(parts * self.kernel.tile)
         if buffer.role == "pack":
-            return self._packed(context, int(buffer.name))
+            packing = self.packs[int(buffer.name)]
+            if all(key in self.fixed for key in packing.keys):
+                return tape.pack(packing)
+            matrices = [(tape.read(key, self.shapes[key]), (packing.columns, 1)) for key in packing.keys]
+            packed, entry, calls = record_packing(tape, packing, matrices)
+            tape.launch([entry], [[[call] for call in calls]])
+            return packed
         key = self.sources[f"{'parameter' if buffer.role in ('parameter', 'table') else 'input'}:{buffer.name}"]
-        value = self.constants[key] if key in self.constants else context.values[key]
-        return value if value.ndim == 1 and value.flags.c_contiguous else np.ascontiguousarray(value).reshape(-1)
+        return tape.constant(self.constants[key]) if key in self.constants else tape.read(key, self.shapes[key])
 
-    def _packed(self, context: Context, place: int) -> Array:
-        keys, K, N, panel, fixed = self.packs[place]
-        if (self.key, place) in context.packs:
-            return context.packs[self.key, place]
-        executor, target = self.executor, self.executor.target
-        panels, G = -(-N // (target.width * panel)), len(keys)
-        packed = executor.take(panels * K * panel * G * target.width)
-        matrices = [strided(context.values[key]) for key in keys]
-        strides = [stride for _, pair in matrices for stride in pair]
-        sizes = np.array([K, N, panel, G, target.vectors, *strides], np.int64)
-        spans = threads.slices(panels, executor.parts(8 * K * N * G, panels))
-        executor.call(executor.support("pack"), [packed, *(base for base, _ in matrices)], sizes, spans, 0, 1)
-        if fixed:
-            context.packs[self.key, place] = packed
-        return packed
+
+def record_packing(
+    tape: Tape, packing: Packing, matrices: Sequence[tuple[Ref, tuple[int, int]]]
+) -> tuple[Ref, Entry, list[Call]]:
+    """Return where packed matrices lie, and how they are packed, given each one's memory and strides."""
+    executor, target = tape.executor, tape.executor.target
+    K, N, G = packing.rows, packing.columns, len(matrices)
+    panels = -(-N // (target.width * packing.panel))
+    packed = tape.take(panels * K * packing.panel * G * target.width)
+    steps = [step for _, pair in matrices for step in pair]
+    sizes = np.array([K, N, packing.panel, G, target.vectors, *steps], np.int64)
+    entry = Entry(executor.support("pack"), (packed, *(ref for ref, _ in matrices)), sizes)
+    spans = threads.slices(panels, executor.parts(8 * K * N * G, panels))
+    return packed, entry, [(0, 0, 1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)]
+
+
+def record_packings(executor: Executor, packings: Sequence[Packing], values: Mapping[str, Array]) -> Tape:
+    """Return a tape that packs matrices of parameters, given as they lie: all of a bind side by side."""
+    tape = Tape(executor, Rows(0, 0), {})
+    entries: list[Entry] = []
+    tasks: list[list[Call]] = [[] for _ in range(executor.threads)]
+    for packing in packings:
+        matrices = [(tape.read(key, values[key].shape), strides(values[key])) for key in packing.keys]
+        packed, entry, calls = record_packing(tape, packing, matrices)
+        for slot, call in enumerate(calls):
+            tasks[slot].append((len(entries), *call[1:]))
+        entries.append(entry)
+        tape.give(packing.name, packed)
+    tape.launch(entries, [[calls for calls in tasks if calls]])
+    tape.finish([packing.name for packing in packings])
+    return tape

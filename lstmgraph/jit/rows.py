@@ -31,6 +31,11 @@ class Rows:
     lengths: Array | None = None
 
     @cached_property
+    def key(self) -> tuple[int, int, bytes]:
+        """What tells this batch's shape from others."""
+        return self.T, self.B, b"" if self.order is None else self.lengths.tobytes()  # type: ignore[union-attr]
+
+    @cached_property
     def order(self) -> Array | None:
         """The user's rows by falling length; None if all are full."""
         if self.lengths is None or (self.lengths == self.T).all():

@@ -1,12 +1,15 @@
 """Stages in NumPy: expressions of parameters, and constants over rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from lstmgraph.graph import Dim, features, node_of, resize
 from lstmgraph.interpreter import concrete
-from lstmgraph.jit.executor import Context, Executor
+from lstmgraph.jit.executor import Executor
+from lstmgraph.jit.tape import Frame, Tape
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
 
@@ -23,17 +26,32 @@ class Once:
         self.meaning = op(node.op).meaning
         self.attrs = concrete(node.attrs, sizes)
         self.sources = [key for _, key in stage.sources]
+        self.shapes = {key: node_of(graph, key).shape for key in self.sources}
         self.constants = {
             key: np.asarray(node_of(graph, key).attr("value"), executor.dtype)
             for key in self.sources
             if node_of(graph, key).op == "constant"
         }
 
-    def run(self, context: Context) -> None:
-        """Compute the value."""
-        values = [self.constants[key] if key in self.constants else context.values[key] for key in self.sources]
-        with np.errstate(all="ignore"):
-            context.values[self.key] = np.asarray(self.meaning(*values, **self.attrs), self.dtype)
+    def compute(self, values: Mapping[str, Any]) -> Any:
+        """Return the value."""
+        operands = [self.constants[key] if key in self.constants else values[key] for key in self.sources]
+        return np.asarray(self.meaning(*operands, **self.attrs), self.dtype)
+
+    def record(self, tape: Tape) -> None:
+        """Add the computation to a tape."""
+        read = [key for key in self.sources if key not in self.constants]
+        touched = [tape.read(key, self.shapes[key]) for key in read if key not in tape.once]
+        made = tape.made(self.key)
+
+        def compute(frame: Frame) -> None:
+            with np.errstate(all="ignore"):
+                value = self.compute({key: frame.value(key) for key in read})
+            frame.context.values[self.key] = value
+            if made.slot in tape.direct:
+                frame.hold(made.slot, value)
+
+        tape.python(lambda frame: partial(compute, frame), touched)
 
 
 class Fill:
@@ -44,14 +62,22 @@ class Fill:
     ) -> None:
         node = node_of(plan.traced.graph, stage.key)
         source = node_of(plan.traced.graph, stage.sources[0][1])
-        self.key, self.source, self.executor = stage.key, stage.sources[0][1], executor
+        self.key, self.source, self.shape = stage.key, stage.sources[0][1], source.shape
         self.constant = source.attr("value") if source.op == "constant" else None
         self.width = int(resize(features(node.shape)[-1], sizes)) if features(node.shape) else 1
         self.sequence = len(stage.rows) == 2
 
-    def run(self, context: Context) -> None:
-        """Write the rows."""
-        count = context.rows.count if self.sequence else context.rows.B
-        made = self.executor.take(count * self.width)
-        made.reshape(count, self.width)[:] = context.values[self.source] if self.constant is None else self.constant
-        context.values[self.key] = made
+    def record(self, tape: Tape) -> None:
+        """Add the writing of the rows to a tape."""
+        count = (tape.rows.count if self.sequence else tape.rows.B) * self.width
+        made = tape.take(count)
+        tape.give(self.key, made)
+        if self.constant is not None:
+            tape.fill(made, self.constant)
+            return
+
+        def step(frame: Frame) -> Callable[[], None]:
+            rows = frame.array(made).reshape(-1, self.width)
+            return lambda: np.copyto(rows, frame.value(self.source))
+
+        tape.python(step, (made, *(() if self.source in tape.once else (tape.read(self.source, self.shape),))))

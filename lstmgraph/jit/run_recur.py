@@ -1,15 +1,17 @@
 """Recur stages: a cell over time, on slices of the batch, a few steps a call so that Ctrl-C is heard."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from lstmgraph.graph import Dim, resize
 from lstmgraph.jit import threads
-from lstmgraph.jit.executor import Array, Context, Executor, row_work
+from lstmgraph.jit.executor import Array, Executor, row_work
 from lstmgraph.jit.layout import Buffer
 from lstmgraph.jit.operands import Operands
 from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.tape import Entry, Frame, Ref, Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
 CHUNK = 2_000_000_000  # floating-point operations of one call of a kernel: about 50 ms
@@ -41,90 +43,104 @@ class RunRecur:
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
 
-    def run(self, context: Context) -> None:
-        """Run all steps and put the wanted results into the context."""
-        rows = context.rows
-        results = [(kind, name, key) for kind, name, key in self.results if key in context.wanted]
+    def record(self, tape: Tape) -> None:
+        """Add all steps to a tape, and say where the wanted results lie."""
+        rows = tape.rows
+        results = [(kind, name, key) for kind, name, key in self.results if key in tape.wanted]
         kept = {name for kind, name, _ in results if kind == "output"}
         histories = {state for output, state in self.aliases.items() if output in kept}
         histories |= {name for kind, name, _ in results if kind == "previous"}
-        states = {name: self._state(context, name, name in histories) for name in self.widths}
+        states = {name: self._state(tape, name, name in histories) for name in self.widths}
         outputs = {
-            name: self.executor.take((rows.count if name in kept else rows.B) * width)
-            for name, width in self.outputs.items()
+            name: tape.take((rows.count if name in kept else rows.B) * width) for name, width in self.outputs.items()
         }
         if rows.count:
-            self._loop(context, states, outputs, kept, histories)
+            self._loop(tape, states, outputs, kept, histories)
         for kind, name, key in results:
             if kind == "output" and name in outputs:
-                context.values[key] = outputs[name]
+                tape.give(key, outputs[name])
                 continue
             state = self.aliases[name] if kind == "output" else name
             if kind == "final":
-                context.values[key] = self._final(rows, states[state], self.widths[state], state in histories)
+                tape.give(key, self._final(tape, states[state], state, state in histories))
             else:
-                context.values[key] = _history(
-                    rows, states[state], self.widths[state], (kind == "output") != self.reverse
-                )
+                after = (kind == "output") != self.reverse
+                tape.give(key, _history(tape, states[state], self.widths[state], after))
 
-    def _state(self, context: Context, name: str, history: bool) -> Array:
-        """Return a state's rows with its initial value in place."""
-        rows, width = context.rows, self.widths[name]
-        initial = context.values[self.initial[name]].reshape(rows.B, width)
-        state = self.executor.take((rows.B + (rows.count if history else rows.B)) * width)
-        table = state.reshape(-1, width)
-        if self.reverse:
-            table[rows.ends if history else rows.two_block_ends] = initial
+    def _state(self, tape: Tape, name: str, history: bool) -> Ref:
+        """Return a state's rows, its initial value put in place by a step."""
+        rows, width = tape.rows, self.widths[name]
+        initial = tape.read(self.initial[name], ("B", width))
+        state = tape.take((rows.B + (rows.count if history else rows.B)) * width)
+        if self.reverse and rows.order is not None:
+
+            def step(frame: Frame) -> Callable[[], None]:
+                table, start = (frame.array(ref).reshape(-1, width) for ref in (state, initial))
+                return partial(table.__setitem__, rows.ends if history else rows.two_block_ends, start)
+
+            tape.python(step, (initial, state))
         else:
-            table[: rows.B] = initial
+            tape.copy(state.part(self._block(rows, history, self.reverse) * width, rows.B * width), initial)
         return state
 
-    def _final(self, rows: Rows, state: Array, width: int, history: bool) -> Array:
+    def _block(self, rows: Rows, history: bool, last: bool) -> int:
+        """Return the first row of the first or the last block of a state, where no row ends before another."""
+        return int((rows.starts if history else rows.two_blocks)[rows.T]) if last else 0
+
+    def _final(self, tape: Tape, state: Ref, name: str, history: bool) -> Ref:
         """Return a copy of each row's last value, which outlives the history."""
-        table = state.reshape(-1, width)
-        if self.reverse:
-            return table[: rows.B].reshape(-1).copy()
-        return table[rows.ends if history else rows.two_block_ends].reshape(-1)
+        rows, width = tape.rows, self.widths[name]
+        final = tape.take(rows.B * width)
+        if self.reverse or rows.order is None:
+            tape.copy(final, state.part(self._block(rows, history, not self.reverse) * width, rows.B * width))
+        else:
+            _record_rows(tape, final, state, width, rows.ends if history else rows.two_block_ends)
+        return final
 
     def _loop(
         self,
-        context: Context,
-        states: Mapping[str, Array],
-        outputs: Mapping[str, Array],
+        tape: Tape,
+        states: Mapping[str, Ref],
+        outputs: Mapping[str, Ref],
         kept: set[str],
         histories: set[str],
     ) -> None:
-        rows, executor = context.rows, self.executor
+        rows, executor = tape.rows, self.executor
         parts = executor.parts(self.work * rows.count, rows.B)
         if rows.order is None:
             spans = threads.slices(rows.B, parts)
         else:
             spans = threads.balanced_slices(rows.sorted_lengths, parts)
 
-        def place(buffer: Buffer) -> Array:
+        def place(buffer: Buffer) -> Ref:
             role, name = buffer.role, buffer.name
             if role == "starts":
-                return rows.starts
+                return tape.constant(rows.starts)
             if role == "blocks":
-                return rows.starts if name in histories else rows.two_blocks
+                return tape.constant(rows.starts if name in histories else rows.two_blocks)
             if role == "state":
                 return states[name]
             if role == "output":
                 return outputs[name]
             if role == "scratch":
-                return executor.take(rows.B * self.scratch[name])
-            return self.operands.buffer(buffer, context, len(spans))
+                return tape.take(rows.B * self.scratch[name])
+            return self.operands.buffer(buffer, tape, len(spans))
 
-        buffers = [place(buffer) for buffer in self.kernel.buffers]
         sizes = self.sizes.copy()
         sizes[0] = rows.T
         for position, name in enumerate(self.keeps):
             if name:
                 sizes[position] = name in kept
-        function = executor.function(self.kernel, self.title)
+        buffers = tuple(place(buffer) for buffer in self.kernel.buffers)
+        entry = Entry(executor.function(self.kernel, self.title), buffers, sizes)
         chunk = max(1, int(CHUNK / max(self.work * rows.B / len(spans), 1)))
-        for t0 in range(0, rows.T, chunk):
-            executor.call(function, buffers, sizes, spans, t0, min(t0 + chunk, rows.T))
+        tape.launch(
+            [entry],
+            [
+                [[(0, t0, min(t0 + chunk, rows.T), b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)]
+                for t0 in range(0, rows.T, chunk)
+            ],
+        )
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -136,11 +152,23 @@ def _size(dim: Dim, sizes: Mapping[Dim, Dim]) -> int:
     return 0 if dim == "T" or str(dim).startswith("keep:") else int(resize(dim, sizes))
 
 
-def _history(rows: Rows, state: Array, width: int, after: bool) -> Array:
-    """Return the rows after (or before) each step; views unless rows have different lengths."""
+def _history(tape: Tape, state: Ref, width: int, after: bool) -> Ref:
+    """Return the rows after (or before) each step; a part of the state unless rows have different lengths."""
+    rows = tape.rows
     if after:
-        return state[rows.B * width : (rows.B + rows.count) * width]
+        return state.part(rows.B * width, rows.count * width)
     if rows.before is None:
-        return state[: rows.count * width]
-    packed: Array = state.reshape(-1, width)[rows.before]
-    return packed.reshape(-1)
+        return state.part(0, rows.count * width)
+    packed = tape.take(rows.count * width)
+    _record_rows(tape, packed, state, width, rows.before)
+    return packed
+
+
+def _record_rows(tape: Tape, target: Ref, source: Ref, width: int, places: Array) -> None:
+    """Add a step that copies rows from their places."""
+
+    def step(frame: Frame) -> Callable[[], object]:
+        into, rows = (frame.array(ref).reshape(-1, width) for ref in (target, source))
+        return partial(rows.take, places, 0, into, "clip")  # the places are right; "clip" writes without a buffer
+
+    tape.python(step, (target, source))

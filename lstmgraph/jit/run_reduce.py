@@ -4,20 +4,18 @@ So results are equal bit for bit on any number of threads, and no thread has a c
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from lstmgraph.graph import Dim, features, node_of, operands, resize
-from lstmgraph.jit.executor import Array, Context, Executor
+from lstmgraph.jit.executor import Array, Executor
+from lstmgraph.jit.tape import Call, Entry, Ref, Tape
 from lstmgraph.jit.tile import over_rows_work
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
-
-Call = Callable[[int, int, int], None]
 
 
 @dataclass
@@ -25,7 +23,7 @@ class _Job:
     """One call of a kernel: units are the panels or registers of columns that it can be split into."""
 
     name: str
-    buffers: list[Array]
+    buffers: list[Ref]
     sizes: Array
     work: float
     units: int
@@ -45,6 +43,7 @@ class RunReduce:
         self.products: dict[str, list[tuple[str, str]]] = {}  # value -> (the other value, the sum of outer products)
         self.tables: list[tuple[str, str, str]] = []
         self.widths: dict[str, int] = {}
+        self.leaves = {key: node_of(graph, key).shape for _, key in stage.sources}
         for _, key in stage.results:
             node, sources = node_of(graph, key), operands(graph, key)
             self.shapes[key] = tuple(int(resize(dim, sizes)) for dim in node.shape)
@@ -60,44 +59,42 @@ class RunReduce:
                 self.tables.append((sources[0], sources[1], key))
         self.values = tuple(dict.fromkeys([*self.products, *self.sums]))
 
-    def run(self, context: Context) -> None:
-        """Take the sums that are wanted."""
-        jobs = [job for source in self.values if (job := self._over_rows(context, source)) is not None]
-        jobs += [self._scatter(context, *table) for table in self.tables if table[2] in context.wanted]
+    def record(self, tape: Tape) -> None:
+        """Add the sums that are wanted to a tape."""
+        jobs = [job for source in self.values if (job := self._over_rows(tape, source)) is not None]
+        jobs += [self._scatter(tape, *table) for table in self.tables if table[2] in tape.wanted]
+        if not jobs:
+            return
         parts = self.executor.parts(sum(job.work for job in jobs), sum(job.units for job in jobs))
-        most = max((job.scratch for job in jobs), default=0)
-        scratch = self.executor.take(parts * most)
+        most = max(job.scratch for job in jobs)
+        scratch = tape.take(parts * most)
         for job in jobs:
             if job.scratch:  # one stride for all jobs: threads are at different ones
                 job.buffers[2], job.sizes[2] = scratch, most
-        calls = [self._call(job) for job in jobs]
-        if parts == 1:
-            for job, call in zip(jobs, calls, strict=True):
-                call(0, job.units, 0)
-        else:
-            self.executor.together(_spread(jobs, calls, parts))
+        entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
+        tape.launch(entries, [_spread(jobs, parts)])
 
-    def _over_rows(self, context: Context, source: str) -> "_Job | None":
+    def _over_rows(self, tape: Tape, source: str) -> "_Job | None":
         """Return the sums and products of one value as a job, or None if there is nothing to do."""
-        executor, target = self.executor, self.executor.target
-        products = [(other, key) for other, key in self.products.get(source, ()) if key in context.wanted]
-        sums = [key for key in self.sums.get(source, ()) if key in context.wanted]
+        target = self.executor.target
+        products = [(other, key) for other, key in self.products.get(source, ()) if key in tape.wanted]
+        sums = [key for key in self.sums.get(source, ()) if key in tape.wanted]
         if not products and not sums:
             return None
         N = self.widths[source]
-        D = context.values[source]
-        R = len(D) // N
-        total = executor.take(N)
+        D = tape.read(source, self.leaves[source])
+        R = D.count // N
+        total = tape.take(N)
         buffers = [D, total, D]  # the third is working memory, shared by all jobs
         for key in sums:
-            context.values[key] = total[: max(math.prod(self.shapes[key]), 1)].reshape(self.shapes[key])
+            tape.give(key, total.part(0, max(math.prod(self.shapes[key]), 1)), self.shapes[key])
         for other, key in products:
-            out = executor.take(self.widths[other] * N)
-            context.values[key] = out.reshape(self.shapes[key])
-            buffers += [context.values[other], out]
+            out = tape.take(self.widths[other] * N)
+            tape.give(key, out, self.shapes[key])
+            buffers += [tape.read(other, self.leaves[other]), out]
         if R == 0:
             for out in (total, *buffers[4::2]):
-                out[:] = 0
+                tape.fill(out, 0.0)
             return None
         columns = [self.widths[other] for other, _ in products]
         work = over_rows_work(target, sum(columns))
@@ -105,43 +102,28 @@ class RunReduce:
         panels = -(-N // (target.vectors * target.width))
         return _Job("over_rows", buffers, sizes, R * N * (2 * sum(columns) + 8), panels, work)
 
-    def _scatter(self, context: Context, source: str, index: str, key: str) -> "_Job":
+    def _scatter(self, tape: Tape, source: str, index: str, key: str) -> "_Job":
         N = self.widths[source]
-        D = context.values[source]
-        table = self.executor.take(self.shapes[key][0] * N)
-        table[:] = 0
-        context.values[key] = table.reshape(self.shapes[key])
-        sizes = np.array([len(D) // N, N], np.int64)
+        D = tape.read(source, self.leaves[source])
+        table = tape.take(self.shapes[key][0] * N)
+        tape.fill(table, 0.0)
+        tape.give(key, table, self.shapes[key])
+        sizes = np.array([D.count // N, N], np.int64)
         vectors = -(-N // self.executor.target.width)
-        return _Job("scatter", [D, context.values[index], table], sizes, 16 * len(D), vectors, 0)
-
-    def _call(self, job: "_Job") -> Call:
-        """Return the job as a function of its panels and the slot; it holds the buffers."""
-        function, handles = self.executor.support(job.name), self.executor.handles(job.buffers)
-        buffers, sizes = job.buffers, job.sizes
-
-        def call(b0: int, b1: int, slot: int, alive: object = buffers) -> None:
-            function(handles, sizes, 0, 1, b0, b1, slot)
-
-        return call
+        return _Job("scatter", [D, tape.read(index, self.leaves[index]), table], sizes, 16 * D.count, vectors, 0)
 
 
-def _spread(jobs: list["_Job"], calls: list[Call], parts: int) -> list[Callable[[], None]]:
+def _spread(jobs: list["_Job"], parts: int) -> list[list[Call]]:
     """Give each thread about the same work: runs of panels of one or more values."""
     total = sum(job.work for job in jobs)
-    tasks: list[list[Callable[[], None]]] = [[] for _ in range(parts)]
+    tasks: list[list[Call]] = [[] for _ in range(parts)]
     done = 0.0
-    for job, call in zip(jobs, calls, strict=True):
-        middles = (done + job.work * (np.arange(job.units) + 0.5) / job.units) * parts / total
+    for entry, job in enumerate(jobs):
+        middles = (done + job.work * (np.arange(job.units) + 0.5) / job.units) * parts / max(total, 1)
         owners = np.minimum(middles.astype(int), parts - 1)
         edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), job.units]
         for b0, b1 in pairwise(edges):
             slot = int(owners[b0])
-            tasks[slot].append(partial(call, b0, b1, slot))
+            tasks[slot].append((entry, 0, 1, b0, b1, slot))
         done += job.work
-    return [partial(_in_turn, turns) for turns in tasks if turns]
-
-
-def _in_turn(calls: list[Callable[[], None]]) -> None:
-    for call in calls:
-        call()
+    return [calls for calls in tasks if calls]

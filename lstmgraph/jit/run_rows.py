@@ -1,16 +1,15 @@
 """Row stages: a stateless cell over all rows at once, a few at a time so that what lies between stays in the cache."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
 
 import numpy as np
 
 from lstmgraph.graph import Dim, features, resize
 from lstmgraph.jit import threads
-from lstmgraph.jit.executor import Array, Context, Executor, Function, row_work
+from lstmgraph.jit.executor import Executor, row_work
 from lstmgraph.jit.layout import Buffer
 from lstmgraph.jit.operands import Operands
+from lstmgraph.jit.tape import Entry, Ref, Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
 CHUNK = 96  # rows of scratch a thread; a multiple of the tile's rows
@@ -34,38 +33,39 @@ class RunRows:
         self.scratch = {b.name: int(resize(b.size, sizes)) for b in self.kernel.buffers if b.role == "scratch"}
         self.work = row_work(self.kernel, sizes)
 
-    def run(self, context: Context) -> None:
-        """Compute all rows."""
+    def record(self, tape: Tape) -> None:
+        """Add all rows to a tape."""
         executor = self.executor
-        count = context.rows.count if self.sequence else context.rows.B
-        outputs = {name: executor.take(count * width) for name, width in self.widths.items()}
-        context.values.update({key: outputs[name] for name, key in self.results})
+        count = tape.rows.count if self.sequence else tape.rows.B
+        outputs = {name: tape.take(count * width) for name, width in self.widths.items()}
+        for name, key in self.results:
+            tape.give(key, outputs[name])
         if not count:
             return
         spans = threads.slices(count, executor.parts(self.work * count, count))
         chunk = min(CHUNK, count)
 
-        def place(buffer: Buffer) -> Array:
+        def place(buffer: Buffer) -> Ref:
             if buffer.role == "output":
                 return outputs[buffer.name]
             if buffer.role == "scratch":
-                return executor.take(len(spans) * chunk * self.scratch[buffer.name])
-            return self.operands.buffer(buffer, context, len(spans))
+                return tape.take(len(spans) * chunk * self.scratch[buffer.name])
+            return self.operands.buffer(buffer, tape, len(spans))
 
-        buffers = [place(buffer) for buffer in self.kernel.buffers]
         sizes = self.sizes.copy()
         sizes[0] = chunk
-        function, handles = executor.function(self.kernel, self.title), executor.handles(buffers)
+        buffers = tuple(place(buffer) for buffer in self.kernel.buffers)
+        entry = Entry(executor.function(self.kernel, self.title), buffers, sizes)
         stride = max(chunk, int(SWEEP / self.work) // chunk * chunk)
-        for begin in range(0, max(b1 - b0 for b0, b1 in spans), stride):
-            executor.together(
+        longest = max(b1 - b0 for b0, b1 in spans)
+        tape.launch(
+            [entry],
+            [
                 [
-                    partial(_sweep, function, handles, sizes, b0 + begin, min(b0 + begin + stride, b1), chunk, slot)
+                    [(0, 0, 1, b, min(b + chunk, end), slot) for b in range(b0 + begin, end, chunk)]
                     for slot, (b0, b1) in enumerate(spans)
+                    if (end := min(b0 + begin + stride, b1)) > b0 + begin
                 ]
-            )
-
-
-def _sweep(function: Function, handles: Any, sizes: Array, begin: int, end: int, chunk: int, slot: int) -> None:
-    for b0 in range(begin, end, chunk):
-        function(handles, sizes, 0, 1, b0, min(b0 + chunk, end), slot)
+                for begin in range(0, longest, stride)
+            ],
+        )

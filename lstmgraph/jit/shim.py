@@ -155,6 +155,12 @@ class _Arithmetic:
     def absolute(self, v: Any) -> Vector:
         return self.fill(np.abs(self.fill(v)))
 
+    def floor(self, v: Any) -> Vector:
+        return self.fill(np.floor(self.fill(v)))
+
+    def sin(self, v: Any) -> Vector:
+        return self._in_float64(np.sin, v)
+
     def exp(self, v: Any) -> Vector:
         return self._in_float64(np.exp, v)
 

@@ -11,6 +11,7 @@ follows fdlibm's e_log.c (Sun Microsystems, 1993). The coefficients are minimax 
 
 # mypy: disable-error-code="no-untyped-call"
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,8 @@ class Format:
     exp_terms: tuple[float, ...]  # (exp(r) - 1 - r) / r**2 on [0, ln 2], relative to exp(r)
     expm1_terms: tuple[float, ...]  # the same on [-ln 2 / 2, ln 2 / 2], relative to expm1(r)
     log_terms: tuple[float, ...]  # (log((1 + s) / (1 - s)) / s - 2) / s**2 as a polynomial of s**2
+    sin_terms: tuple[float, ...]  # (sin(r) / r - 1) / r**2 on [-1.58, 1.58] as a polynomial of r**2
+    pi: tuple[float, ...]  # in parts; the first two have so few bits that their products with an integer are exact
 
 
 FORMATS = {
@@ -61,6 +64,8 @@ FORMATS = {
         exp_terms=(0.50000226, 0.16663209, 0.041854504, 0.0078689875, 0.0019122611),
         expm1_terms=(0.5, 0.16666539, 0.041666612, 0.008367113, 0.0013917033),
         log_terms=(0.66666776, 0.39977568, 0.2987145),
+        sin_terms=(-0.1666666, 0.008333056, -0.00019808847, 2.6040238e-06),
+        pi=(3.140625, 0.0009670257568359375, 6.278329465203569e-07),
     ),
     "float64": Format(
         suffix="f64",
@@ -109,6 +114,17 @@ FORMATS = {
             0.15313831814034823,
             0.1479826269422374,
         ),
+        sin_terms=(
+            -0.16666666666666666,
+            0.008333333333333182,
+            -0.00019841269841204748,
+            2.755731921035436e-06,
+            -2.5052106799678653e-08,
+            1.605893596307766e-10,
+            -7.642892462372438e-13,
+            2.7201163359035814e-15,
+        ),
+        pi=(3.1415926534682512, 1.2154201012607932e-10, 4.044532497591901e-21),
     ),
 }
 
@@ -361,3 +377,18 @@ def log(w: Writer, value: Any) -> Any:
     result = w.choose(w.compare("<", value, float("inf")), result, value)
     special = w.choose(w.compare("==", value, 0.0), float("-inf"), float("nan"))
     return w.choose(w.compare("<=", value, 0.0), special, result)
+
+
+def sin(w: Writer, value: Any) -> Any:
+    """Return sin(value), where value is a number of half turns that the format counts exactly; else in -1 to 1."""
+    large = 1.5 * 2.0**w.format.mantissa_bits
+    rounded = w.add(w.multiply(value, 1 / math.pi), large)
+    half_turns = w.subtract(rounded, large)
+    rest = value
+    for part in w.format.pi:
+        rest = w.fma(half_turns, -part, rest)
+    rest = w.at_least(-1.58, w.at_most(1.58, rest))  # rounding leaves a little more than a quarter turn
+    square = w.multiply(rest, rest)
+    result = w.multiply(rest, w.fma(square, w.polynomial(square, w.format.sin_terms), 1.0))
+    odd = w.builder.shl(w.to_bits(rounded), w.integers(w.format.bits.width - 1))  # the last bit of half_turns
+    return w.from_bits(w.builder.xor(w.to_bits(result), odd))

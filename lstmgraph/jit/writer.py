@@ -16,8 +16,8 @@ NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
 RESERVED = frozenset(
     "buffers sizes t0 t1 b0 b1 slot t now stop kept step r m p q n j i k rows at T W np scalar floats integers element "
     "index put_element load load_part store store_part splat fill zeros fma less less_equal greater greater_equal "
-    "equal not_equal select maximum minimum sqrt absolute exp log tanh sigmoid total largest keep running_total "
-    "running_total_reverse lane lanes carry entry mine unit afresh onward zero one two half".split()
+    "equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest keep "
+    "running_total running_total_reverse lane lanes carry entry mine unit afresh onward zero one two half".split()
 )
 
 

@@ -1,5 +1,4 @@
-"""plan: a graph over sequences as stages in order. Law: a stage reads only what earlier stages hold; what no later
-stage reads is given back.
+"""plan: a graph over sequences as stages in order. Law: a stage reads only what earlier stages hold.
 
 Four kinds of stages: ``once`` (NumPy, on parameters), ``rows`` (a stateless cell over all rows), ``recur`` (a cell
 over time), ``reduce`` (a sum over all rows).
@@ -21,7 +20,6 @@ from lstmgraph.graph import (
     descendants,
     features,
     is_row,
-    keys_of,
     lead,
     named,
     node_of,
@@ -62,8 +60,6 @@ class Stage:
         ("T", "B") or ("B",).
     reverse : bool
         Whether time runs backwards.
-    drops : tuple of keys
-        What nothing reads after it.
     """
 
     form: Form
@@ -76,7 +72,6 @@ class Stage:
     sizes: tuple[tuple[Dim, Dim], ...] = ()
     rows: Shape = ()
     reverse: bool = False
-    drops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ class _Planner:
             else:
                 order[phase, depth, 0, place[key]] = [key]
         stages = [self._stage(keys) for _, keys in sorted(order.items())]
-        return Plan(self.traced, self.target, _with_drops(self.graph, stages))
+        return Plan(self.traced, self.target, tuple(stages))
 
     def _fill_needed(self, key: str) -> bool:
         return any(self._form(user) in ("recur", "reduce", None) for user in self.graph.succ[key])
@@ -245,19 +240,3 @@ class _Planner:
 
 def _function_name(name: str) -> str:
     return "run_" + "".join(letter if letter.isalnum() else "_" for letter in name)
-
-
-def _with_drops(graph: nx.MultiDiGraph, stages: list[Stage]) -> tuple[Stage, ...]:
-    """Say after each stage what nothing reads any more; the graph's results and parameters stay."""
-    from dataclasses import replace
-
-    kept = {operands(graph, key)[0] for key in keys_of(graph, *SINKS)} | set(keys_of(graph, "parameter", "constant"))
-    last: dict[str, int] = {}
-    for place, stage in enumerate(stages):
-        for _, key in (*stage.sources, *stage.results):
-            last[key] = place
-    drops: list[list[str]] = [[] for _ in stages]
-    for key, place in last.items():
-        if key not in kept and is_row(node_of(graph, key).shape):
-            drops[place].append(key)
-    return tuple(replace(stage, drops=tuple(gone)) for stage, gone in zip(stages, drops, strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 import networkx as nx
 
 from lstmgraph.errors import LstmGraphError, ShapeError
-from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Node, features, is_row, operands, rebuild, resize
+from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Node, features, is_row, join, operands, rebuild, resize
 from lstmgraph.lines import say_line
 from lstmgraph.plugins import op
 from lstmgraph.traced import Cell, Traced
@@ -127,6 +127,8 @@ def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]
         ]
     if kind == "matmul":
         return [(features(shapes[0])[-1], shapes[1][0])]
+    if kind == "view":
+        return [(features(shapes[0])[-1], join(node.attr("parts")))]
     if kind == "pointwise" or (kind == "invariant" and len(shapes) > 1):
         target = features(node.shape)
         return [

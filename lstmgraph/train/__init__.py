@@ -13,10 +13,9 @@ _HOME = {
     "Optimizer": "optimizer",
     "History": "history",
     "Loss": "losses",
-    "dropout": "masks",
 }
 
-__all__ = ["SGD", "Adam", "AdamW", "History", "Loss", "Model", "Optimizer", "dropout", "load"]
+__all__ = ["SGD", "Adam", "AdamW", "History", "Loss", "Model", "Optimizer", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from lstmgraph.train.checkpoint import load as load
     from lstmgraph.train.history import History as History
     from lstmgraph.train.losses import Loss as Loss
-    from lstmgraph.train.masks import dropout as dropout
     from lstmgraph.train.model import Model as Model
     from lstmgraph.train.optimizer import Optimizer as Optimizer
     from lstmgraph.train.sgd import SGD as SGD

@@ -13,8 +13,8 @@ import lstmgraph as lg
 from lstmgraph.border import symbols_of
 from lstmgraph.errors import CheckpointError, DataError, GraphError, ShapeError
 from lstmgraph.graph import Symbol
+from lstmgraph.masks import dropout as drop
 from lstmgraph.train.files import write, writing
-from lstmgraph.train.masks import dropout as drop
 from lstmgraph.train.model import Model
 from lstmgraph.train.text import Vocabulary
 
@@ -38,7 +38,7 @@ def character_network(
     layers : int
         Recurs, one on top of the other.
     dropout : float
-        The rate of `lstmgraph.train.dropout` after each recur.
+        The rate of `lstmgraph.dropout` after each recur.
 
     Raises
     ------

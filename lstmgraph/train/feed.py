@@ -53,7 +53,11 @@ class Item:
     lengths : integers [B] or None
         Valid steps of each row.
     rows : int
-        How many rows count.
+        How many rows are valid.
+    weights : array [T, B] or None
+        How much each row counts; all alike if None.
+    total : float
+        The sum of the weights of the valid rows.
     first : bool
         Whether the window is the first one of its sequences.
     """
@@ -61,6 +65,8 @@ class Item:
     inputs: Arrays
     lengths: Any
     rows: int
+    weights: Any
+    total: float
     first: bool
 
 
@@ -74,6 +80,8 @@ class Feed:
         Inputs and target by name, [T, B, ...].
     lengths : integers [B] or None
         Valid steps of each sequence.
+    weights : array [T, B] or None
+        How much each row counts.
     window : int or None
         Steps of a window; the state is carried from one to the next. The whole sequence if None.
     batch_size : int or None
@@ -84,6 +92,7 @@ class Feed:
 
     arrays: Arrays
     lengths: Any = None
+    weights: Any = None
     window: int | None = None
     batch_size: int | None = None
     seed: int = 0
@@ -95,6 +104,15 @@ class Feed:
                 raise DataError(f"{name}: got {value!r}, expected a whole number of at least 1, or None")
         if not self._shape[0] or not self._shape[1] or (self.lengths is not None and not self.lengths.any()):
             raise DataError(f"data: got T, B = {self._shape} and nothing valid in it, expected a step of a row")
+        if self.weights is not None and not self._valid_weights.any():
+            raise DataError("weights: got zeros for every valid row, expected one that counts")
+
+    @property
+    def _valid_weights(self) -> Any:
+        """The weights, 0 in padding."""
+        if self.lengths is None:
+            return self.weights
+        return np.where(np.arange(self._shape[0])[:, None] < self.lengths, self.weights, 0.0)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -115,7 +133,7 @@ class Feed:
     def fingerprint(self) -> str:
         """A hash of the data and of how they are cut."""
         found = hashlib.blake2b(repr((self.window, self.batch_size, self.seed)).encode(), digest_size=16)
-        for name, array in {**self.arrays, "lengths": self.lengths}.items():
+        for name, array in {**self.arrays, "lengths": self.lengths, "weights": self.weights}.items():
             if array is not None:
                 found.update(repr((name, array.dtype.str, array.shape)).encode())
                 found.update(np.ascontiguousarray(array).data)
@@ -129,12 +147,15 @@ class Feed:
         stop = min(start + (self.window or T), T)
         columns = self._columns(place.epoch, batch)
         arrays = {name: self._cut(array, start, stop, columns) for name, array in self.arrays.items()}
-        if self.lengths is None:
-            rows = (stop - start) * (B if columns is None else len(columns))
-            return Item(arrays, None, rows, window == 0)
-        lengths = self.lengths if columns is None else self.lengths[columns]
-        lengths = np.clip(lengths - start, 0, stop - start)
-        return Item(arrays, lengths, int(lengths.sum()), window == 0)
+        lengths, rows = None, (stop - start) * (B if columns is None else len(columns))
+        if self.lengths is not None:
+            lengths = self.lengths if columns is None else self.lengths[columns]
+            lengths = np.clip(lengths - start, 0, stop - start)
+            rows = int(lengths.sum())
+        if self.weights is None:
+            return Item(arrays, lengths, rows, None, rows, window == 0)
+        weights = self._cut(self._valid_weights, start, stop, columns)
+        return Item(arrays, lengths, rows, weights, float(weights.sum()), window == 0)
 
     def after(self, place: Place, state: Mapping[str, Any]) -> Place:
         """Return the place after the item at `place`, given the states at its end."""
@@ -154,3 +175,10 @@ class Feed:
     @staticmethod
     def _cut(array: Any, start: int, stop: int, columns: Any) -> Any:
         return array[start:stop] if columns is None else np.ascontiguousarray(array[start:stop, columns])
+
+
+def weighted_sum(values: Any, item: Item) -> float:
+    """Return the sum of a value [T, B, 1] of each row times how much the row counts."""
+    if item.weights is None:
+        return float(values.sum(dtype=np.float64))
+    return float(np.where(item.weights > 0, values[..., 0] * item.weights, 0.0).sum())

@@ -1,7 +1,7 @@
 """The training loop: one step after the other until a limit is reached or Ctrl-C is pressed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from lstmgraph.errors import LstmGraphError
 from lstmgraph.train.budget import Budget, Schedule
-from lstmgraph.train.feed import Feed, Item, Place, Standing
+from lstmgraph.train.feed import Feed, Item, Place, Standing, weighted_sum
 from lstmgraph.train.history import History, Step
 from lstmgraph.train.optimizer import Weights
 from lstmgraph.train.progress import Progress
@@ -29,6 +29,7 @@ class Loop:
     validation: tuple[Any, ...] | None
     show: bool | None
     callback: Callable[[Step], Any] | None
+    debug: bool = False
     history: History = field(default_factory=History)
 
     def run(self) -> History:
@@ -61,7 +62,7 @@ class Loop:
         while (progress := self.budget.progress) < 1:
             item = self.feed.item(place)
             step, epoch = None, place.epoch
-            if item.rows:
+            if item.total:
                 factor = float(self.schedule(model.steps, progress))
                 weights, state, loss, norm = self._next_weights(item, place, factor)
                 place = self.feed.after(place, state)
@@ -70,8 +71,8 @@ class Loop:
                 model.standing = Standing(weights, place)
                 self.history.append(step)
                 seen += item.rows
-            else:  # nothing valid in this window: the states stay
-                place = self.feed.after(place, place.state)
+            else:  # nothing in this window counts: the states go on
+                place = self.feed.after(place, self._carried(item, place))
                 model.standing = Standing(model.standing.weights, place)
             self.budget.taken += 1
             if step is not None:
@@ -88,32 +89,49 @@ class Loop:
     def _next_weights(self, item: Item, place: Place, factor: float) -> tuple[Weights, Any, float, float]:
         """Return the weights after a step, the states at the item's end, the loss and the norm."""
         model = self.model
-        program, count = model.program("objective"), max(item.rows, 1)
+        program, count = model.program("objective"), item.total or 1
         shape = next(iter(item.inputs.values())).shape[:2]
-        cotangent = np.full((*shape, 1), 1 / count, model.dtype)
+        weights = np.ones(shape) if item.weights is None else item.weights
+        cotangent = (weights / count).astype(model.dtype)[..., None]
+        inputs, keywords = item.inputs | model.masks(shape), {"state": place.state or None, "lengths": item.lengths}
         rows, state, gradients = program.value_and_gradients(
-            model.params,
-            item.inputs | model.masks(shape),
-            cotangent,
-            state=place.state or None,
-            lengths=item.lengths,
-            wrt=("params",),
+            model.params, inputs, cotangent, wrt=("params",), **keywords
         )
-        loss = float(rows.sum(dtype=np.float64)) / count
-        if not math.isfinite(loss):
-            raise LstmGraphError(
-                f"step {model.steps + 1}: got loss {loss}, expected a finite one; "
-                "use a smaller learning rate or clip_norm, and look for NaN in the data"
-            )
-        weights, norm = model.updater.step(model.standing.weights, gradients.params, factor)
-        return weights, state, loss, norm
+        loss = weighted_sum(rows, item) / count
+        try:
+            if not math.isfinite(loss):
+                raise LstmGraphError(
+                    f"step {model.steps + 1}: got loss {loss}, expected a finite one; "
+                    "use a smaller learning rate or clip_norm, and look for NaN in the data"
+                )
+            after, norm = model.updater.step(model.standing.weights, gradients.params, factor)
+        except LstmGraphError as error:
+            raise LstmGraphError(f"{error}{self._where(inputs, cotangent, keywords)}") from None
+        return after, state, loss, norm
+
+    def _carried(self, item: Item, place: Place) -> Any:
+        """Return the states at the end of a window that teaches nothing."""
+        if not item.rows:
+            return place.state
+        program = self.model.program("objective")
+        return program(self.model.params, item.inputs, state=place.state or None, lengths=item.lengths)[1]
+
+    def _where(self, inputs: Any, cotangent: Any, keywords: Mapping[str, Any]) -> str:
+        """Return where the first NaN or infinity of a step is born, for a message, or how to ask for it."""
+        if not self.debug:
+            return "; fit(..., debug=True) says where it is born"
+        from lstmgraph.finite import check_finite
+
+        model = self.model
+        found = check_finite(model.program("objective"), model.params, inputs, dy=cotangent, **keywords)
+        return f"; {found or 'replayed in NumPy, loss and gradients of the step are finite'}"
 
     def _validate(self) -> None:
         if self.validation is None:
             return
         with self.budget.pause():
-            x, y, *lengths = self.validation
-            found = self.model.evaluate(x, y, lengths=lengths[0] if lengths else None)
+            x, y, lengths, weights, *_ = (*self.validation, None, None)
+            found = self.model.evaluate(x, y, lengths=lengths, weights=weights)
             self.history.validation.append((self.model.steps, found))
 
     def _say(self, loss: float) -> str:

@@ -18,16 +18,17 @@ from lstmgraph.border import (
 )
 from lstmgraph.errors import CompileError, DataError, GraphError
 from lstmgraph.graph import Dim, keys_of, node_of
+from lstmgraph.masks import draw
 from lstmgraph.traced import Traced
 from lstmgraph.train.adam import Adam
 from lstmgraph.train.budget import Budget, Schedule, as_schedule
-from lstmgraph.train.feed import Feed, Place, Standing
+from lstmgraph.train.feed import Feed, Place, Standing, weighted_sum
 from lstmgraph.train.flat import Layout
 from lstmgraph.train.history import History, Step
 from lstmgraph.train.losses import Body, Loss, as_loss
-from lstmgraph.train.masks import draw, without_masks
 from lstmgraph.train.objective import LOSS, check_size, measures, objective, target_name
 from lstmgraph.train.optimizer import Optimizer, Updater
+from lstmgraph.train.targets import as_weights, spread_target
 
 _KEYWORDS = {"I": "input_size", "H": "hidden_size"}
 _EVALUATION_ROWS = 16384
@@ -98,8 +99,6 @@ class Model:
         self.dtype = str(dtype)
         self.threads = threads
         self.objective = objective(network, self.loss)
-        self.evaluated = without_masks(network)
-        self._plain = objective(self.evaluated, self.loss)
         self._sizes: dict[str, int] = dict(sizes)
         self._programs: dict[str, Any] = {}
         self._updater: Updater | None = None
@@ -153,8 +152,8 @@ class Model:
         if role not in self._programs:
             from lstmgraph.program import compile as compile_program
 
-            graphs = {"network": self.evaluated, "objective": self.objective}
-            traced = graphs[role] if role in graphs else measures(self.evaluated, self.loss)
+            graphs = {"network": self.network, "objective": self.objective}
+            traced = graphs[role] if role in graphs else measures(self.network, self.loss)
             wanted = {_KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
             sizes = {name: size for name, size in self._sizes.items() if name in wanted}
             self._programs[role] = compile_program(traced, dtype=self.dtype, threads=self.threads, **sizes)
@@ -169,12 +168,14 @@ class Model:
         batch_size: int | None = None,
         window: int | None = None,
         lengths: Any = None,
+        weights: Any = None,
         seconds: float | None = None,
         steps: int | None = None,
         schedule: str | Schedule = "constant",
         validation: tuple[Any, ...] | None = None,
         progress: bool | None = None,
         callback: Callable[[Step], Any] | None = None,
+        debug: bool = False,
     ) -> History:
         """Train on sequences, and go on where the last call stopped.
 
@@ -187,7 +188,8 @@ class Model:
         x : array or dict
             The input [T, B, ...], or inputs by name.
         y : array
-            The targets, [T, B] integers or [T, B, features].
+            The targets, [T, B] integers or [T, B, features]; [B] or [B, features] for one target a sequence, which
+            belongs to its last valid step, and no other step counts.
         epochs : int, optional
             Passes over the data; 1 if neither `seconds` nor `steps` is given.
         batch_size : int, optional
@@ -197,6 +199,8 @@ class Model:
             to window, and starts anew with each epoch. The whole sequence by default.
         lengths : integers [B], optional
             Valid steps of each sequence.
+        weights : array [T, B], optional
+            How much each row counts in the mean loss, 0 or more; all alike by default.
         seconds : float, optional
             Time to train for; compiling and validation do not count.
         steps : int, optional
@@ -205,11 +209,14 @@ class Model:
             ``"constant"``, ``"linear"`` or ``"cosine"`` (to zero at the end of this call), or a function
             ``(step, progress) -> factor`` of the learning rate, `step` counted since the model was made.
         validation : tuple, optional
-            ``(x, y)`` or ``(x, y, lengths)``, evaluated after each epoch and at the end.
+            ``(x, y)``, ``(x, y, lengths)`` or ``(x, y, lengths, weights)``, evaluated after each epoch and at the end.
         progress : bool, optional
             Whether to show a bar on stderr; by default if it is a terminal.
         callback : callable, optional
             Called with the `Step` after each one; training ends if it returns True.
+        debug : bool
+            Whether the error for a loss or gradients that are not finite says where the first NaN or infinity was
+            born, as `lg.check_finite` does; until then it costs nothing.
 
         Returns
         -------
@@ -224,8 +231,8 @@ class Model:
         """
         from lstmgraph.train.loop import Loop
 
-        arrays, valid = self._data(self._plain, {**self._inputs(x), target_name(self.network): y}, lengths)
-        feed = Feed(arrays, valid, window, batch_size, self.seed)
+        arrays, valid, counts = self._examples(x, y, lengths, weights)
+        feed = Feed(arrays, valid, counts, window, batch_size, self.seed)
         if feed.windows > 1 and reads_ahead(self.network):
             raise GraphError(f"fit: got window={window} for {self.network.name}, which runs back in time; leave it out")
         if epochs is None and steps is None and seconds is None:
@@ -234,15 +241,15 @@ class Model:
             Budget(epochs, None)
             steps = min(epochs * feed.items, epochs * feed.items if steps is None else steps)
         budget = Budget(steps, seconds)
-        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback)
+        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback, debug)
         return loop.run()
 
-    def evaluate(self, x: Any, y: Any, *, lengths: Any = None) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any, *, lengths: Any = None, weights: Any = None) -> dict[str, float]:
         """Return the mean loss over all valid rows, and what belongs to the loss.
 
         Parameters
         ----------
-        x, y, lengths
+        x, y, lengths, weights
             As in `fit`.
 
         Returns
@@ -250,21 +257,21 @@ class Model:
         dict
             ``"loss"``; for cross entropy also ``"accuracy"`` and ``"bits_per_character"``.
         """
-        arrays, valid = self._data(self._plain, {**self._inputs(x), target_name(self.network): y}, lengths)
+        arrays, valid, counts = self._examples(x, y, lengths, weights)
         B = next(iter(arrays.values())).shape[1]
         whole = reads_ahead(self.network) or B == 0
-        feed = Feed(arrays, valid, None if whole else max(_EVALUATION_ROWS // B, 1))
+        feed = Feed(arrays, valid, counts, None if whole else max(_EVALUATION_ROWS // B, 1))
         params, program = self.params, self.program("measures")
-        place, rows, totals = Place(), 0, dict.fromkeys([LOSS, *self.loss.measures], 0.0)
+        place, total, totals = Place(), 0.0, dict.fromkeys([LOSS, *self.loss.measures], 0.0)
         for _ in range(feed.items):
             item = feed.item(place)
             found, state = program(params, item.inputs, state=place.state or None, lengths=item.lengths)
             values = found if isinstance(found, Mapping) else {LOSS: found}
             for name, value in values.items():
-                totals[name] += float(value.sum(dtype=np.float64))
-            rows += item.rows
+                totals[name] += weighted_sum(value, item)
+            total += item.total
             place = feed.after(place, state)
-        means = {name: total / rows for name, total in totals.items()}
+        means = {name: found / total for name, found in totals.items()}
         return means | {name: function(means[LOSS]) for name, function in self.loss.derived.items()}
 
     def predict(self, x: Any, *, lengths: Any = None) -> Any:
@@ -282,7 +289,7 @@ class Model:
         array or dict
             The output [T, B, features]; by name if there are several.
         """
-        arrays, valid = self._data(self.evaluated, self._inputs(x), lengths)
+        arrays, valid = self._data(self.network, self._inputs(x), lengths)
         params = {name: value for name, value in self.params.items() if name in self.network.parameters}
         y, _ = self.program("network")(params, arrays, lengths=valid)
         return y
@@ -303,7 +310,7 @@ class Model:
 
     def masks(self, shape: tuple[int, int]) -> Arrays:
         """Return the masks of the next training step, for T, B = `shape`."""
-        return draw(self.network, self._bound(self.objective), shape, self.seed, self.steps, self.dtype)  # type: ignore[no-any-return]
+        return draw(self.network, self._bound(self.objective), shape, self.seed, self.steps, self.dtype)
 
     def _bound(self, traced: Traced) -> dict[Dim, Dim]:
         keywords = {symbol: _KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
@@ -311,6 +318,17 @@ class Model:
 
     def _inputs(self, x: Any) -> dict[str, Any]:
         return dict(x) if isinstance(x, Mapping) else {self.network.inputs[0]: x}
+
+    def _examples(self, x: Any, y: Any, lengths: Any, weights: Any) -> tuple[Arrays, Any, Any]:
+        """Return checked inputs and target, lengths, and how much each row counts."""
+        inputs, name = self._inputs(x), target_name(self.network)
+        T, B = (*np.shape(next(iter(inputs.values()), ())), 0, 0)[:2]
+        target, counts = spread_target(y, self.objective.leaves[f"input:{name}"], T, B, as_lengths(lengths, T, B))
+        arrays, valid = self._data(self.objective, {**inputs, name: target}, lengths)
+        if weights is not None:
+            own = as_weights(weights, T, B)
+            counts = own if counts is None else counts * own
+        return arrays, valid, counts
 
     def _data(self, traced: Traced, inputs: Mapping[str, Any], lengths: Any) -> tuple[Arrays, Any]:
         """Return checked arrays and lengths; sizes that only the data know are bound on the way."""

@@ -24,12 +24,13 @@ SETTINGS = {"nogil": True, "error_model": "numpy"}
 EXACT = """
 a + b; a - b; a * b; a / b; -a; a + 1; 2.5 * a; a / 3; 1 / b; s * a; a - s; b * c + a; in_place(a, b)
 fill(s); fill(2); zeros(); lanes(); splat(x, 0); fill(element(x, 0)); load_part(x, 0, n); sqrt(a); absolute(a)
+floor(a); floor(c)
 less(a, b); less_equal(a, b); greater(a, b); greater_equal(a, b); equal(a, b); not_equal(a, b); less(a, 0)
 select(less(a, b), a, b); select(b, a, c); select(greater(a, 0), a, 0.0); maximum(a, b); minimum(a, b)
 keep(a, n, s); keep(a, 0, 0); fill(total(c)); fill(largest(a)); fill(largest(c)); fill(lane(a, n - 1))
 running_total(c); running_total_reverse(c)"""
 EXACT = EXACT.strip().replace("\n", "; ").split("; ")
-NEAR = ["fma(a, b, c)", "fma(a, s, 1)", "exp(c)", "log(absolute(c))", "tanh(c)", "sigmoid(c)"]
+NEAR = ["fma(a, b, c)", "fma(a, s, 1)", "exp(c)", "log(absolute(c))", "tanh(c)", "sigmoid(c)", "sin(c)"]
 
 ORACLES = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
 MAP = """
@@ -218,6 +219,22 @@ def test_elementary_functions_are_accurate_to_two_ulp(name, dtype):
     assert distance[worst] <= 2, f"{name}({x[normal][worst]!r}) is {float(distance[worst]):.2f} ulp off"
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_sine_is_accurate_to_two_epsilon_as_far_as_it_says(dtype):
+    bound, rng = {"float32": 5e4, "float64": 3e6}[dtype], np.random.default_rng(5)
+    parts = [rng.uniform(-top, top, 60_000) for top in (1e-3, 2, 7, 100, bound)]
+    turns = rng.integers(-int(bound / np.pi), int(bound / np.pi), 60_000)
+    x = np.concatenate([*parts, np.pi * turns, np.pi * (turns + 0.5), [0.0, -0.0]]).astype(dtype)
+    x = x[abs(x) <= bound]
+    got, expected = compiled_map("sin", dtype)(x), np.sin(x.astype(np.float64 if dtype == "float32" else np.longdouble))
+    assert abs(got - expected).max() <= 2 * np.finfo(dtype).eps
+    near = abs(x) < 3
+    np.testing.assert_allclose(got[near], expected[near].astype(dtype), rtol=2 * np.finfo(dtype).eps)
+    assert np.array_equal(np.signbit(got[-2:]), [False, True])
+    far = compiled_map("sin", dtype)(np.array([1e9, -1e25, np.finfo(dtype).max, np.inf, -np.inf, np.nan], dtype))
+    assert (abs(far[:3]) <= 1).all() and np.isnan(far[3:]).all()
+
+
 SPECIAL = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (np.inf, np.inf), (-np.inf, 0.0), (800.0, np.inf), (-800.0, 0.0)],
     "log": [(1.0, 0.0), (0.0, -np.inf), (-0.0, -np.inf), (-1.0, np.nan), (np.inf, np.inf), (-np.inf, np.nan)],
@@ -249,7 +266,7 @@ def test_every_nan_stays_nan(name, dtype):
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the features are those of x86")
 def test_accuracy_does_not_need_fused_multiplication():
-    wanted = "two_ulp or special_values or every_nan"
+    wanted = "two_epsilon or two_ulp or special_values or every_nan"
     arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", wanted]
     run = run_python(*arguments, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="+sse2")
     assert run.returncode == 0, run.stdout

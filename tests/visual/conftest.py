@@ -1,6 +1,4 @@
-"""Cells to draw beside the catalogue: known ones that it lacks, odd ones, and random ones by their seed."""
-
-import random
+"""Cells to draw beside the catalogue: known ones that it lacks, and odd ones."""
 
 import pytest
 
@@ -178,48 +176,13 @@ ODD = {
 }  # fmt: skip
 
 
-def random_cell(seed):
-    """Return a gated cell with one to three conveyors, three to six layers and ops between them."""
-    draw = random.Random(seed)
-
-    @lg.cell
-    def cell(x, h, c):
-        values = []
-        for number in range(draw.randint(3, 6)):
-            layer = draw.choice([lg.sigmoid_layer, lg.sigmoid_layer, lg.tanh_layer])
-            name = f"layer_{number}"
-            if values and draw.random() < 0.2:
-                values.append(layer(below=draw.choice(values), x=x, name=name))
-            elif draw.random() < 0.2:
-                values.append(layer(h, x, c, name=name))
-            else:
-                values.append(layer(h, x, name=name))
-            if draw.random() < 0.3:
-                values.append(1 - values[-1])
-        for _ in range(draw.randint(1, 3)):
-            c = c * draw.choice(values)
-            first, second = draw.choice(values), draw.choice(values)
-            c = c + first * second
-        h = draw.choice(values) * lg.tanh(c)
-        return h, c
-
-    return cell
-
-
 def pytest_generate_tests(metafunc):
-    """Give each test that asks for them the known cells, all cells, or random ones."""
+    """Give each test that asks for them the known cells or all cells."""
     named = {**lg.cells.catalogue, **KNOWN}
     groups = {"known": named, "cell": {**named, **ODD}}
     for argument, cells in groups.items():
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, list(cells.values()), ids=list(cells))
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(40))
-
-
-@pytest.fixture
-def draw_random_cell():
-    return random_cell
 
 
 @pytest.fixture

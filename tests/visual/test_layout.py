@@ -1,39 +1,28 @@
-"""Figures by their coordinates: straight conveyors, wires around boxes, few crossings; no engine is asked."""
+"""Figures by their coordinates: straight conveyors, wires around boxes, few crossings; no engine is asked.
 
+How often wires cross is held for each cell in ``tests/golden/crossings.txt``; LSTMGRAPH_GOLDEN=write renews it.
+"""
+
+import os
+import re
 from functools import cache
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
+from random_cells import random_cell
 
 import lstmgraph as lg
+from lstmgraph.visual.dot import write_dot
 from lstmgraph.visual.layout import place
 from lstmgraph.visual.polish import arrange, crossings, quality
-from lstmgraph.visual.records import LAYERS, Box, Item, Picture, Placement, Scene
+from lstmgraph.visual.records import LAYERS, Box, Item, Placement, Scene, Spot
 from lstmgraph.visual.routing import Budget, route
 from lstmgraph.visual.scene import read_scene
+from lstmgraph.visual.style import UNIT
 
-# wires that find no way and are drawn as straight dashed lines: to be mended, and not to grow
-UNROUTED = {"time_frequency_lstm": 1, "hyper_lstm": 5}
-CROSSINGS = {
-    "lstm": 1,
-    "coupled": 1,
-    "gru": 2,
-    "gru_reset_before": 1,
-    "mgu": 1,
-    "janet": 0,
-    "peephole_lstm": 2,
-    "projected_lstm": 1,
-    "layer_norm_lstm": 1,
-    "rnn": 0,
-    "antisymmetric": 0,
-    "highway": 0,
-    "leaky": 1,
-    "two_by_two": 3,
-    "two_memories": 5,
-    "nested": 5,
-    "two_deep": 8,
-    "passed_through": 1,
-}
+GOLDEN = Path(__file__).parents[1] / "golden" / "crossings.txt"
+ADJOINTS = ("lstm", "gru", "gru_reset_before", "mgu", "rnn", "coupled_lstm", "sru", "cornn", "peephole_lstm")
 
 
 @cache
@@ -41,10 +30,9 @@ def polished(cell):
     return arrange(read_scene(cell))
 
 
+@cache
 def unpolished(cell):
-    scene = read_scene(cell)
-    placement = place(scene)
-    return Picture(scene, placement, route(scene, placement))
+    return arrange(read_scene(cell), 0)
 
 
 def assert_conveyors_are_straight(picture):
@@ -108,30 +96,56 @@ def assert_wires_enter_at_the_right_side(picture):
             assert (x1 - x0, y1 - y0) in directions[item.kind], f"{wire.source} enters {wire.target}"
 
 
+def assert_names_stand_apart(picture):
+    """Of the names beside layers: from boxes and from each other."""
+    spots = dict(picture.placement.boxes)
+    places = r'"(name of [^"]*)" .*?pos="([-\d.]+),([-\d.]+)!" width=([\d.]+) height=([\d.]+)'
+    found = re.findall(places, write_dot(picture))
+    for key, *numbers in found:
+        x, y, width, height = map(float, numbers)
+        spots[key] = Spot(x / UNIT, y / UNIT, width * 72 / UNIT / 2 - 0.3, height * 72 / UNIT / 2 - 0.3)
+    names = [key for key in spots if key not in picture.placement.boxes]
+    assert len(names) == sum(item.kind == "layer" and item.name is not None for item in picture.scene.items.values())
+    for one in names:
+        for other, b in spots.items():
+            a = spots[one]
+            apart = abs(a.x - b.x) >= a.half_width + b.half_width or abs(a.y - b.y) >= a.half_height + b.half_height
+            assert one == other or apart, f"{one} stands on {other}"
+
+
 def assert_good(picture):
-    assert_wires_enter_at_the_right_side(picture)
     assert all(wire.routed for wire in picture.wires)
+    assert_wires_enter_at_the_right_side(picture)
     assert_conveyors_are_straight(picture)
     assert_no_wire_runs_through_a_box(picture)
     assert_wires_share_no_line(picture)
     assert_boxes_stand_apart(picture)
+    assert_names_stand_apart(picture)
     assert_wires_are_orthogonal_and_whole(picture)
 
 
 def test_every_cell_is_drawn_without_a_fault(cell):
-    missing = sum(not wire.routed for wire in polished(cell).wires)
-    assert missing == UNROUTED.get(cell.name, 0)
-    if not missing:
-        assert_good(polished(cell))
+    assert_good(polished(cell))
 
 
-def test_random_cells_are_drawn_without_a_fault(seed, draw_random_cell):
-    assert_good(unpolished(draw_random_cell(seed)))
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_random_cells_are_drawn_without_a_fault(first):
+    for seed in range(first, first + 20):
+        assert_good(unpolished(random_cell(seed)))
 
 
-@pytest.mark.parametrize("name", CROSSINGS)
-def test_crossings_stay_few(name, odd):
-    assert crossings(polished((odd | lg.cells.catalogue)[name])) == CROSSINGS[name]
+@pytest.mark.parametrize("seed", range(8))
+def test_random_cells_stay_without_a_fault_when_polished(seed):
+    assert_good(polished(random_cell(seed)))
+
+
+def test_crossings_stay_few():
+    cells = dict(sorted(lg.cells.catalogue.items()))
+    counts = {name: crossings(polished(cell)) for name, cell in cells.items()}
+    text = "".join(f"{name} {count}\n" for name, count in counts.items())
+    if os.environ.get("LSTMGRAPH_GOLDEN") == "write":
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_polishing_never_harms(known):
@@ -178,9 +192,17 @@ def test_effort_is_bounded_and_what_is_left_is_straight(odd):
     assert missing and all(len(wire.points) == 2 for wire in missing)
 
 
-@pytest.mark.parametrize("name", ["lstm", "janet", "passed_through", "swapped"])
-def test_adjoints_too(name, odd):
-    assert_good(unpolished(lg.gradient(odd[name])))
+@pytest.mark.parametrize("name", ADJOINTS)
+def test_adjoints_too(name):
+    assert_good(unpolished(lg.gradient(lg.cells.catalogue[name])))
+
+
+def test_wires_give_way_and_rows_spread_until_all_find_one(odd):
+    """An op between two others in a column that is too narrow for its wires."""
+    scene = read_scene(lg.cells.catalogue["time_frequency_lstm"])
+    placement = place(scene)
+    assert not all(wire.routed for wire in route(scene, placement, Budget(60_000)))
+    assert all(wire.routed for wire in arrange(scene, 0).wires)
 
 
 def test_no_wire_enters_a_layer_from_above():

@@ -1,10 +1,10 @@
-"""Graph to graph: what turns a traced cell or network into another one."""
+"""Resets: a cell or network with one more input that puts its states back to where they start."""
 
 from functools import cache
 from typing import Any
 
-from lstmgraph.graph import Builder, Node, Symbol, named, operands, rebuild
-from lstmgraph.traced import Cell, Traced
+from lstmgraph.graph import Builder, Node, Symbol, named, node_of, operands, rebuild
+from lstmgraph.traced import Cell, frozen_as
 
 RESET = "@reset"  # no Python argument can have this name
 
@@ -29,12 +29,23 @@ def with_reset(traced: Any) -> Any:
             made[key] = _reset_recur(builder, node, [made[s] for s in operands(traced.graph, key)], flag)
         else:
             made |= {key: rebuild(traced.graph, builder, keep=[key], replace=made)[key]}
-    return type(traced)(_finish(traced, builder), traced.returns)
+    return frozen_as(traced, builder, made)
 
 
-def _finish(traced: Traced, builder: Builder) -> Any:
-    builder.graph.graph["labels"] = dict(traced.graph.graph["labels"])
-    return builder.freeze(traced.name)
+def with_learned_starts(sequence: Any, states: frozenset[str]) -> Any:
+    """Return the graph over sequences in which these states start at their learned values and are no leaves."""
+    if not states:
+        return sequence
+    builder = Builder(simplify=True)
+    made: dict[str, Symbol] = {}
+    for name, key in named(sequence.graph, "state").items():
+        if name in states:
+            node = node_of(sequence.graph, key)
+            start = sequence.parameters[node.attr("initial")]
+            leaf = builder.leaf("parameter", start.shape, **dict(start.attrs))
+            made[key] = builder.add("broadcast", leaf, target=node.shape)
+    made = rebuild(sequence.graph, builder, replace=made)
+    return frozen_as(sequence, builder, made)
 
 
 def _reset_cell(cell: Cell, builder: Builder) -> Cell:
@@ -43,10 +54,19 @@ def _reset_cell(cell: Cell, builder: Builder) -> Cell:
         made[key] = rebuild(cell.graph, builder, keep=[key])[key]
     flag = builder.leaf("input", ("B", 1), name=RESET)
     for name, key in named(cell.graph, "state").items():
-        state = builder.leaf("state", cell.leaves[f"state:{name}"].shape, name=name)
-        made[key] = builder.add("select", flag, 0.0, state)
-    rebuild(cell.graph, builder, replace=made)
-    return Cell(builder.freeze(cell.name), cell.returns, reverse=cell.reverse)
+        node = cell.leaves[f"state:{name}"]
+        state = builder.leaf("state", node.shape, **dict(node.attrs))
+        made[key] = builder.add("select", flag, _start(cell, builder, node), state)
+    whole: Cell = frozen_as(cell, builder, rebuild(cell.graph, builder, replace=made))
+    return whole
+
+
+def _start(cell: Cell, builder: Builder, state: Node) -> Symbol | float:
+    """Return where a state starts: at a learned value, or at 0."""
+    initial = state.attr("initial")
+    if initial is None:
+        return 0.0
+    return builder.leaf("parameter", cell.parameters[initial].shape, **dict(cell.parameters[initial].attrs))
 
 
 def _reset_recur(builder: Builder, node: Node, sources: list[Symbol], flag: Symbol) -> Symbol:

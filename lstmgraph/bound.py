@@ -1,0 +1,98 @@
+"""A program with its parameters packed: for many calls, for pullbacks, for streaming."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmgraph.border import Arrays
+from lstmgraph.call import WRT, Call, Gradients, checked_wrt
+from lstmgraph.engine import Line
+from lstmgraph.errors import ShapeError
+from lstmgraph.graph import features, resize
+from lstmgraph.jit.executor import Context
+from lstmgraph.jit.tape import Binding
+from lstmgraph.stepping import Stepper
+
+if TYPE_CHECKING:
+    from lstmgraph.program import Program
+
+
+class Bound:
+    """A program with its parameters packed."""
+
+    def __init__(self, program: "Program", params: Arrays) -> None:
+        self.program = program
+        self.params = params
+        self._bindings: dict[int, Binding] = {}
+        self._first = program.traced.inputs[0]
+        self._idle: dict[int, list[Stepper]] = {}  # by rows; one that a thread uses is in no list
+
+    def binding(self, line: Line) -> Binding:
+        """Return the parameters as a plan wants them."""
+        if id(line) not in self._bindings:
+            self._bindings[id(line)] = line.bind(self.params)
+        return self._bindings[id(line)]
+
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
+        """Run over sequences: as `Program.__call__` without the parameters."""
+        call = Call(self.program, self.params, x, state, lengths, reset)
+        line = call.engine.main
+        context = line.context(self.binding(line), call.rows, call.feeds())
+        line.run(context, line.choose(call.plain_sinks(), (0,)))
+        return call.results(line, context)
+
+    def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
+        """Run one step: x [B, I] -> y [B, H] and the next states.
+
+        Arrays of the program's dtype are the fast way: of those nothing but their shapes is looked at.
+        """
+        given = x if type(x) is dict else {self._first: x}
+        first = given.get(self._first)
+        if type(first) is np.ndarray and first.size and (state is not None or not self.program.learned):
+            rows = len(first)
+            idle = self._idle.get(rows) or self._idle.setdefault(rows, [])
+            stepper = idle.pop() if idle else Stepper(self, rows)
+            try:
+                if stepper.take(given, state):
+                    return stepper.step()
+            finally:
+                idle.append(stepper)
+        return self._checked_step(x, state)
+
+    def _checked_step(self, x: Any, state: Any) -> tuple[Any, Arrays]:
+        traced, sizes = self.program.traced, self.program.sizes
+        given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+        for name, value in given.items():
+            node = traced.leaves.get(f"input:{name}")
+            if node is not None and np.ndim(value) != 1 + len(features(node.shape)):
+                expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+                raise ShapeError(
+                    f"{traced.name}: input {name}: got shape {list(np.shape(value))} for one step, expected "
+                    f"[{expected}]; call the program for a sequence"
+                )
+        y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
+        return ({name: value[0] for name, value in y.items()} if isinstance(y, dict) else y[0]), state
+
+    def vjp(
+        self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
+    ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
+        """Run and return the pullback: as `Program.vjp` without the parameters."""
+        wanted = checked_wrt(wrt)
+        call = Call(self.program, self.params, x, state, lengths, reset)
+        line = call.engine.main
+        context = line.context(self.binding(line), call.rows, call.feeds())
+        sinks = call.gradient_sinks(line, wanted)
+        later = line.choose(sinks, (1,)).wanted
+        line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
+        y, final = call.results(line, context)
+        for value in y.values() if isinstance(y, dict) else [y]:
+            value.flags.writeable = False
+        kept = {key: value for key, value in context.values.items() if key in later}
+
+        def pullback(dy: Any, dstate: Any = None) -> Gradients:
+            back = Context(call.rows, context.sizes, dict(kept), context.binding)
+            line.feed(back, call.cotangents(dy, dstate))
+            return call.gradients(line, back, wanted, (1,))
+
+        return y, final, pullback

@@ -1,0 +1,76 @@
+"""One step after the other: a program over memory that every step uses again, for streaming."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmgraph.border import Arrays
+from lstmgraph.graph import features, resize
+from lstmgraph.jit.rows import full_rows
+
+if TYPE_CHECKING:
+    from lstmgraph.bound import Bound
+
+
+class Stepper:
+    """Steps of B rows; everything but the numbers is decided once.
+
+    Parameters
+    ----------
+    bound : Bound
+        A program with its parameters.
+    B : int
+        Rows.
+    """
+
+    def __init__(self, bound: "Bound", B: int) -> None:
+        program = bound.program
+        traced, sizes = program.traced, {**program.sizes, "B": B}
+        line = program.engine_for(False, False, frozenset()).main
+
+        def zeros(leaf: str) -> Any:
+            node = traced.leaves[leaf]
+            shape = [B, *(int(resize(dim, sizes)) for dim in features(node.shape))]
+            return np.zeros(shape, np.int64 if node.attr("integer") else program.dtype)
+
+        self.inputs: Arrays = {name: zeros(f"input:{name}") for name in traced.inputs}
+        self.states: Arrays = {name: zeros(f"state:{name}") for name in traced.states}
+        self.limits = [(self.inputs[name], limit) for name, limit in program.index_limits.items()]
+        feeds = {f"input:{name}": value[None] for name, value in self.inputs.items()}
+        feeds |= {f"state:{name}": value for name, value in self.states.items()}
+        context = line.context(bound.binding(line), full_rows(1, B), feeds)
+        sinks = [("output", name) for name in traced.outputs] + [("next", name) for name in traced.states]
+        self.frame = line.open(context, line.choose(sinks, (0,)))
+        self.thunks = self.frame.thunks()
+        self.outputs = {name: line.result(context, ("output", name))[0] for name in traced.outputs}
+        self.output = next(iter(self.outputs.values())) if len(self.outputs) == 1 else None
+        self.finals = [(name, line.result(context, ("next", name))) for name in traced.states]
+
+    def take(self, x: dict[str, Any], state: Any) -> bool:
+        """Copy arrays in if they can be taken as they are; all others go the way that checks and casts."""
+        if not _alike(x, self.inputs) or (state is not None and not _alike(state, self.states)):
+            return False
+        for name, own in self.inputs.items():
+            own[...] = x[name]
+        for name, own in self.states.items():
+            own[...] = 0 if state is None else state[name]
+        return not self.limits or all(index.min() >= 0 and index.max() < limit for index, limit in self.limits)
+
+    def step(self) -> tuple[Any, Arrays]:
+        """Run one step, and return copies of its results."""
+        for thunk in self.thunks:
+            thunk()
+        state = {name: value.copy() for name, value in self.finals}
+        if self.output is not None:
+            return self.output.copy(), state
+        return {name: value.copy() for name, value in self.outputs.items()}, state
+
+
+def _alike(given: Any, own: Arrays) -> bool:
+    if type(given) is not dict or len(given) != len(own):
+        return False
+    for name, array in own.items():
+        value = given.get(name)
+        if type(value) is not np.ndarray or value.shape != array.shape or value.dtype is not array.dtype:
+            return False
+    return True
