@@ -10,7 +10,7 @@ _WORDS = {
     "lstmgraph.directions": "bidirectional",
     "lstmgraph.masks": "dropout",
     "lstmgraph.traced": "Cell Network",
-    "lstmgraph.same": "same",
+    "lstmgraph.comparison": "same",
     "lstmgraph.autodiff": "gradient",
     "lstmgraph.finite": "check_finite",
     "lstmgraph.forward_mode": "tangent",
@@ -61,6 +61,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from lstmgraph import cells as cells
     from lstmgraph.autodiff import gradient as gradient
+    from lstmgraph.comparison import same as same
     from lstmgraph.directions import bidirectional as bidirectional
     from lstmgraph.errors import CheckpointError as CheckpointError
     from lstmgraph.errors import CompileError as CompileError
@@ -98,7 +99,6 @@ if TYPE_CHECKING:
     from lstmgraph.program import Gradients as Gradients
     from lstmgraph.program import Program as Program
     from lstmgraph.program import compile as compile
-    from lstmgraph.same import same as same
     from lstmgraph.testing import assert_same as assert_same
     from lstmgraph.trace import cell as cell
     from lstmgraph.trace import network as network

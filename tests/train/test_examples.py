@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,28 @@ import lstmgraph as lg
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = {
-    "adding_problem": "mean error of the sum",
+    "adding_problem": "chrono start",
+    "copy_memory": "shuffling_rnn after",
+    "mnist1d_digits": "of the test set",
     "own_cell": "greatest difference from NumPy",
     "own_loss": "after",
     "streaming": "equal bit for bit",
 }
+NEEDS = {"mnist1d_digits": "mnist1d"}
+REDUCED = {"adding_problem": {"steps": 1}, "copy_memory": {"steps": 1}, "mnist1d_digits": {"epochs": 1, "rows": 100}}
+# the last error, cross entropy or share printed, and what it must be beyond: far from the floor printed before it
+PROMISES = {
+    "adding_problem": (r"steps: ([\d.]+)", "below", 0.02),
+    "copy_memory": (r"entropy ([\d.]+)", "below", 0.02),
+    "mnist1d_digits": (r"([\d.]+)%", "above", 90),
+}
+
+
+def main_of(name):
+    """Return the function of an example that a script runs; without one, the example has run."""
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"examples/{name}.py needs {NEEDS[name]}: pip install lstmgraph[examples]")
+    return runpy.run_path(str(ROOT / "examples" / f"{name}.py")).get("main", lambda: None)
 
 
 def test_every_example_is_known():
@@ -23,8 +41,18 @@ def test_every_example_is_known():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_example_runs(name, capsys):
-    runpy.run_path(str(ROOT / "examples" / f"{name}.py"))
+    main_of(name)(**REDUCED.get(name, {}))
     assert EXPECTED[name] in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", PROMISES)
+def test_an_example_learns_what_it_says(name, seed, capsys):
+    main_of(name)(seed=seed)
+    pattern, side, limit = PROMISES[name]
+    reached = float(re.findall(pattern, capsys.readouterr().out)[-1])
+    assert reached < limit if side == "below" else reached > limit
 
 
 def test_the_code_in_the_readme_runs(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.same import same
+from lstmgraph.comparison import same
 
 LSTM = lg.cells.catalogue["lstm"]
 
@@ -79,6 +79,10 @@ def test_networks_are_compared_with_the_cells_in_them():
     assert same(network(plain, "a"), network(plain, "b")) is False  # states are a.h and b.h, which a user sees
     assert same(network(plain, "a"), network(plain, "a")) and not same(network(plain, "a"), network(LSTM, "a"))
     assert not same(plain, network(plain, "a"))
+
+
+def test_the_public_name_is_the_function_even_after_a_figure_used_it():
+    assert lg.draw(LSTM, figure="diff", other=LSTM).dot and lg.same(LSTM, LSTM) and lg.same is same
 
 
 def test_anything_else_is_refused():

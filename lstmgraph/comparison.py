@@ -35,8 +35,7 @@ def same(first: Traced, second: Traced, parameters: bool = False) -> bool:
     Examples
     --------
     >>> import lstmgraph as lg
-    >>> from lstmgraph.same import same
-    >>> same(lg.cells.lstm, lg.cells.lstm), same(lg.cells.lstm, lg.cells.gru)
+    >>> lg.same(lg.cells.lstm, lg.cells.lstm), lg.same(lg.cells.lstm, lg.cells.gru)
     (True, False)
     """
     for traced in (first, second):
