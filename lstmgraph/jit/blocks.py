@@ -1,9 +1,10 @@
 """Blocks as text: each kind of block is a loop over rows and registers of columns."""
 
 from contextlib import nullcontext
+from itertools import chain, takewhile
 
 from lstmgraph.graph import Dim, features, node_of, operands
-from lstmgraph.jit.layout import Pack
+from lstmgraph.jit.layout import Ahead, Pack
 from lstmgraph.jit.places import values_of
 from lstmgraph.jit.tile import product_name
 from lstmgraph.jit.writer import Address, Writer, value_name
@@ -68,24 +69,54 @@ def _times(registers: int | str) -> str:
 
 
 def _product_calls(writer: Writer, group: tuple[Product, ...], panel: int, tile: tuple[str, int, int]) -> list[str]:
-    """Return the calls that compute the products of the same sources, term after term in one accumulator."""
+    """Return the calls that compute the products of the same sources, term after term in one accumulator.
+
+    Those with inputs, which stand first, are taken over where they were computed ahead.
+    """
     pointer, at, columns = tile
     total = len(group) * panel
+    corner = f"{pointer}, mine{f' + {_times(at)}' if at else ''}, {_times(columns)}"
+    sources = [node_of(writer.cell.graph, source) for source, _ in group[0].terms]
+    inputs = [node.name for node in takewhile(lambda node: node.op == "input", sources)] if writer.loop else []
+    first = len(writer.packs)
+    calls = [_term_calls(writer, group, term, panel, tile) for term in range(len(sources))]
+    if not inputs:
+        return list(chain(*calls))
+    place = len(writer.ahead)
+    terms = tuple(zip(inputs, range(first, first + len(inputs)), strict=True))
+    writer.ahead.append(Ahead(terms, node_of(writer.cell.graph, group[0].terms[0][1]).shape[1], panel, total))
+    row = writer.identifiers[f"ahead:{place}"] = writer.identifier(f"ahead_{'_'.join(inputs)}_row")
+    ahead = writer.pointer("ahead", str(place), called=f"ahead_{'_'.join(inputs)}")
+    start = f"(now + r) * {row} + {'j' if panel == 1 else f'j // {panel}'} * {total}"
+    return [
+        f"if {row} > 0:",
+        f"    copy_rows(rows, {ahead}, {start}, {row}, {corner}, {total})",
+        "else:",
+        *[f"    {call}" for call in chain(*calls[: len(inputs)])],
+        *chain(*calls[len(inputs) :]),
+    ]
+
+
+def _term_calls(
+    writer: Writer, group: tuple[Product, ...], term: int, panel: int, tile: tuple[str, int, int]
+) -> list[str]:
+    """Return the calls that add one term of some products to the tile."""
+    pointer, at, columns = tile
+    source, matrix = group[0].terms[term]
+    total, target = len(group) * panel, writer.target
+    pack = _pack(writer, group, term, panel)
+    address = writer.homes[source]
+    K = writer.dim(node_of(writer.cell.graph, matrix).shape[0])
+    a = f"{address.buffer}, {address.at('r')}, {address.size}, unit"
     calls = []
-    for term, (source, matrix) in enumerate(group[0].terms):
-        pack = _pack(writer, group, term, panel)
-        address = writer.homes[source]
-        K = writer.dim(node_of(writer.cell.graph, matrix).shape[0])
-        a = f"{address.buffer}, {address.at('r')}, {address.size}, unit"
-        for first in range(0, total, writer.target.vectors):
-            across = min(writer.target.vectors, total - first)
-            # j is a multiple of panel * W, and a panel of K rows is total * K registers
-            packed = "j" if panel == 1 else f"j // {panel}"
-            packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
-            c = f"{pointer}, mine{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
-            calls.append(
-                f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {'onward' if term else 'afresh'})"
-            )
+    for first in range(0, total, target.vectors):
+        across = min(target.vectors, total - first)
+        # j is a multiple of panel * W, and a panel of K rows is total * K registers
+        packed = "j" if panel == 1 else f"j // {panel}"
+        packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
+        c = f"{pointer}, mine{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
+        word = "onward" if term else "afresh"
+        calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {word})")
     return calls
 
 

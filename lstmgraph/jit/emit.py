@@ -64,7 +64,8 @@ def _step(writer: Writer) -> Iterator[None]:
 
 def _finished(writer: Writer) -> Kernel:
     """Put the head before the lines."""
-    sizes: list[Dim] = ["T", *[f"keep:{name}" for name in writer.keeps], *writer.dims]
+    ahead = [f"ahead:{place}" for place in range(len(writer.ahead))]
+    sizes: list[Dim] = ["T", *[f"keep:{name}" for name in writer.keeps], *writer.dims, *ahead]
     head = [f"def {writer.name}(buffers, sizes, t0, t1, b0, b1, slot):"]
     head.append(f'    """{_title(writer)}"""')
     for place, buffer in enumerate(writer.buffers):
@@ -74,6 +75,8 @@ def _finished(writer: Writer) -> Kernel:
         head.append("    T = sizes[0]")
     for place, (_, name) in enumerate(writer.dims.items(), start=1 + len(writer.keeps)):
         head.append(f"    {name} = sizes[{place}]")
+    for place in range(len(writer.ahead)):
+        head.append(f"    {writer.identifiers[f'ahead:{place}']} = sizes[{sizes.index(f'ahead:{place}')}]")
     if writer.tile:  # one stride for all blocks: threads are at different ones
         head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again
@@ -88,6 +91,7 @@ def _finished(writer: Writer) -> Kernel:
         tuple(writer.buffers),
         tuple(sizes),
         tuple(writer.packs),
+        tuple(writer.ahead),
         tuple(writer.aliases),
         writer.tile,
         tuple(writer.flops),

@@ -1,7 +1,7 @@
 """What every stage of a plan runs on: compiled functions, leased buffers, slices of rows on threads."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,15 @@ class Context:
         Key -> array: sequences packed and flat, batch rows [B * n] sorted.
     binding : Binding
         The parameters.
+    lent : set
+        Keys of values that belong to somebody else: the caller's arguments, and results that were given away.
     """
 
     rows: Rows
     sizes: Mapping[Dim, Dim]
     values: dict[str, Any]
     binding: Binding
+    lent: set[str] = field(default_factory=set)
 
 
 class Executor:
@@ -67,20 +70,17 @@ class Executor:
 
     def function(self, kernel: Kernel, title: str) -> Function:
         """Return the compiled function of a kernel."""
-        if kernel.source not in self._functions:
-            self._compile(kernel.source, (kernel.name,), title)
-            self._functions[kernel.source] = self._functions[kernel.name]
+        if kernel.source not in self._functions:  # two kernels may have one name
+            module = self._module(kernel.source, (kernel.name,), (self.tiles(),), title)
+            self._functions[kernel.source] = module.functions[kernel.name]
         return self._functions[kernel.source]
 
     def support(self, name: str) -> Function:
         """Return one of the kernels that serve every cell."""
         if name not in self._functions:
-            self._compile(support_source(self.target), SUPPORT, "kernels for every cell")
+            module = self._module(support_source(self.target), SUPPORT, (self.tiles(),), "kernels for every cell")
+            self._functions.update({entry: module.functions[entry] for entry in SUPPORT})
         return self._functions[name]
-
-    def _compile(self, source: str, entries: tuple[str, ...], title: str) -> None:
-        module = self._module(source, entries, (self.tiles(),), title)
-        self._functions.update({entry: module.functions[entry] for entry in entries})
 
     def _module(self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str) -> Module:
         target = self.target

@@ -16,6 +16,19 @@ class Pack:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """Products with inputs that a loop may find computed for all steps: their packs, by input, and their columns.
+
+    A row of them holds, panel by panel, `registers` registers of columns, as the tile does.
+    """
+
+    terms: tuple[tuple[str, int], ...]
+    columns: Dim
+    panel: int
+    registers: int
+
+
+@dataclass(frozen=True)
 class Buffer:
     """One buffer of a kernel.
 
@@ -23,7 +36,7 @@ class Buffer:
     ----------
     role : str
         "starts" (first row of each step), "blocks" (first row of a state at each step), "input", "index", "state",
-        "output", "parameter", "table", "pack", "scratch" (rows of a step), "tile".
+        "output", "parameter", "table", "pack", "ahead", "scratch" (rows of a step), "tile".
     name : str
         The leaf or output it holds.
     size : int or str
@@ -47,9 +60,11 @@ class Kernel:
         In the order of the addresses.
     sizes : tuple
         In the order of the run-time sizes: "T", then "keep:NAME" (1 if that output is wanted, 0 to drop it), then
-        the dimensions.
+        the dimensions, then "ahead:PLACE" (elements of a row of products computed ahead, 0 if they are not).
     packs : tuple of Pack
         In the order of the pack buffers.
+    ahead : tuple of Ahead
+        In the order of the buffers of that role.
     aliases : tuple of (output, state)
         Outputs that are a state's next value and so need no buffer of their own.
     tile : int
@@ -63,6 +78,7 @@ class Kernel:
     buffers: tuple[Buffer, ...]
     sizes: tuple[Dim, ...]
     packs: tuple[Pack, ...]
+    ahead: tuple[Ahead, ...]
     aliases: tuple[tuple[str, str], ...]
     tile: int
     flops: tuple[tuple[Dim, Dim], ...]

@@ -8,12 +8,16 @@ import numpy as np
 from lstmgraph.graph import Dim, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Array, Executor, row_work
-from lstmgraph.jit.layout import Buffer
+from lstmgraph.jit.layout import Ahead, Buffer
 from lstmgraph.jit.operands import Operands
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tape import Entry, Frame, Ref, Tape
 from lstmgraph.schedule.plan import Plan, Stage
+from lstmgraph.traced import Cell
 
+AHEAD_BYTES = 1 << 17  # of matrices for inputs: what a step would walk through again and again
+AHEAD_ROWS = 16  # rows of a batch up to which that walk is most of a step
+PROJECTED = 96  # rows of one call of `project`; a multiple of the tile's rows
 CHUNK = 2_000_000_000  # floating-point operations of one call of a kernel: about 50 ms
 
 
@@ -39,6 +43,7 @@ class RunRecur:
         self.initial = {name: self.operands.sources[f"state:{name}"] for name in cell.states}
         self.outputs = {b.name: int(resize(b.size, inner)) for b in self.kernel.buffers if b.role == "output"}
         self.scratch = {b.name: int(resize(b.size, inner)) for b in self.kernel.buffers if b.role == "scratch"}
+        self.ahead = [_dims(each, stage.cell, inner) for each in self.kernel.ahead]
         self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
@@ -124,10 +129,13 @@ class RunRecur:
                 return outputs[name]
             if role == "scratch":
                 return tape.take(rows.B * self.scratch[name])
+            if role == "ahead":
+                return ahead[int(name)]
             return self.operands.buffer(buffer, tape, len(spans))
 
         sizes = self.sizes.copy()
         sizes[0] = rows.T
+        ahead = [self._project(tape, place, sizes) for place in range(len(self.ahead))]
         for position, name in enumerate(self.keeps):
             if name:
                 sizes[position] = name in kept
@@ -142,6 +150,42 @@ class RunRecur:
             ],
         )
 
+    def _project(self, tape: Tape, place: int, sizes: Array) -> Ref:
+        """Compute the products with inputs for all steps at once, where that is quicker than step by step.
+
+        The sums are those of the loop, bit for bit: a tile goes on from them as it would from its own.
+        """
+        ahead, rows, executor = self.kernel.ahead[place], tape.rows, self.executor
+        K, N = self.ahead[place]
+        width, size = executor.target.width, executor.dtype.itemsize
+        panels = -(-N // (ahead.panel * width))
+        columns = panels * ahead.registers * width
+        if rows.T < 2 or rows.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES:
+            return tape.take(0)
+        sizes[self.kernel.sizes.index(f"ahead:{place}")] = columns
+        result = tape.take(rows.count * columns)
+        spans = threads.slices(rows.count, executor.parts(2 * sum(K) * columns * rows.count, rows.count))
+        calls = [
+            [(0, 0, 1, b, min(b + PROJECTED, b1), slot) for b in range(b0, b1, PROJECTED)]
+            for slot, (b0, b1) in enumerate(spans)
+        ]
+        for term, (name, pack) in enumerate(ahead.terms):
+            source = self.operands.buffer(Buffer("input", name), tape, 1)
+            packed = self.operands.buffer(Buffer("pack", str(pack)), tape, 1)
+            entry = Entry(
+                executor.support("project"),
+                (source, packed, result),
+                np.array([K[term], panels, ahead.registers, term > 0], np.int64),
+            )
+            tape.launch([entry], [calls])
+        return result
+
+
+def _dims(ahead: Ahead, cell: Cell, sizes: Mapping[Dim, Dim]) -> tuple[list[int], int]:
+    """Return the features of each input, and the columns of the product."""
+    K = [int(resize(cell.leaves[f"input:{name}"].shape[-1], sizes)) for name, _ in ahead.terms]
+    return K, int(resize(ahead.columns, sizes))
+
 
 def _parts(name: str) -> tuple[str, str]:
     kind, _, result = name.partition(":")
@@ -149,7 +193,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _size(dim: Dim, sizes: Mapping[Dim, Dim]) -> int:
-    return 0 if dim == "T" or str(dim).startswith("keep:") else int(resize(dim, sizes))
+    return 0 if dim == "T" or str(dim).startswith(("keep:", "ahead:")) else int(resize(dim, sizes))
 
 
 def _history(tape: Tape, state: Ref, width: int, after: bool) -> Ref:

@@ -28,6 +28,7 @@ SHARE = True  # where bounds are checked, every buffer has memory of its own
 SMALL = 8192  # elements up to which results share memory
 WHOLE = -1  # the count of a buffer whose length its array knows
 LINE = 64  # bytes: a cache line, and the widest SIMD register
+PREPARED = 32  # tapes that a bind is ready for
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ class Tape:
         self.packs: dict[str, tuple[Packing, int]] = {}  # name -> packed parameters and their slot
         self.offsets: dict[int, int] = {}  # slot -> first element in the block
         self._spans: dict[int, list[int]] = {}  # slot of the block -> first and last step that touch it
+        self.used = 0  # the moment of its last use
 
     # ---- recording
 
@@ -309,15 +311,18 @@ class Tape:
 
     def prepare(self, binding: Binding) -> tuple[Array, list[Any]]:
         """Return the addresses of what is the same in every call of a bind, and the arrays; the bind keeps them."""
-        if self not in binding.prepared:
+        known = binding.prepared.get(self)
+        if known is None:
             addresses, arrays = self._base.copy(), list(self.constants)
             found = [(binding.values[key], slot) for key, slot in self.bound.items()]
             found += [(binding.packs[name], slot) for name, (_, slot) in self.packs.items()]
             for array, slot in found:
                 arrays[slot] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
                 addresses[slot] = address(arrays[slot])
-            binding.prepared[self] = (addresses, arrays)
-        return binding.prepared[self]
+            if len(binding.prepared) >= PREPARED:  # shapes that come no more
+                binding.prepared.clear()
+            known = binding.prepared[self] = (addresses, arrays)
+        return known
 
     def play(self, context: "Context", into: dict[Any, Array] | None = None) -> None:
         """Run all steps on a context's values and put the results there, or elsewhere."""

@@ -1,6 +1,7 @@
 """The register tile: rows of A times packed columns, accumulators in registers; and the kernels built on it alone."""
 
 from functools import cache
+from textwrap import indent
 
 from lstmgraph.jit.machine import Machine
 
@@ -48,6 +49,7 @@ def tiles_source(target: Machine) -> str:
         head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
         calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
         texts.append(_choice(head, "rows ==", calls))
+    texts.append(COPY_ROWS.lstrip())
     return "\n\n".join(texts)
 
 
@@ -64,6 +66,14 @@ def _choice(head: str, test: str, cases: dict[int, str]) -> str:
         lines += [f"    {word}", f"        {line}"]
     return "\n".join(lines) + "\n"
 
+
+COPY_ROWS = '''
+def copy_rows(rows, a, a_at, a_row, c, c_at, c_row, registers):
+    """Copy rows of some registers into a tile."""
+    for m in range(rows):
+        for v in range(registers):
+            store(c, c_at + m * c_row + v * W, load(a, a_at + m * a_row + v * W))
+'''
 
 PACK = '''
 def pack(buffers, sizes, t0, t1, b0, b1, slot):
@@ -208,8 +218,34 @@ def scatter(buffers, sizes, t0, t1, b0, b1, slot):
                 store_part(table, at, load_part(table, at, n) + load_part(d, r * N + q, n), n)
 '''
 
+PROJECT = '''
+def project(buffers, sizes, t0, t1, b0, b1, slot):
+    """Multiply rows b0 to b1 of A [R, K] with packed columns, as a tile would: row, panel, column of the tile, lane.
+
+    buffers: A, the packed matrices, the result; sizes: K, panels, registers of a panel, whether to go on from it.
+    """
+    a = floats(buffers, 0)
+    packed = floats(buffers, 1)
+    c = floats(buffers, 2)
+    K = sizes[0]
+    total = sizes[2]
+    row = sizes[1] * total * W
+    add = sizes[3]
+    unit = np.int64(1)
+    for j in range(sizes[1]):
+        first = np.int64(0)
+        while first < total:
+            at = (j * total + first) * W
+            r = b0
+            while r < b1:
+                rows = tile_rows(b1 - r)
+ACROSS
+                r += rows
+            first += VECTORS
+'''
+
 BLOCK = 256  # rows of D that are copied side by side before they are multiplied
-SUPPORT = ("pack", "over_rows", "scatter")
+SUPPORT = ("pack", "project", "over_rows", "scatter")
 
 
 @cache
@@ -217,7 +253,11 @@ def support_source(target: Machine) -> str:
     """Return the source of the kernels that serve every cell: packing and sums over rows."""
     text = OVER_ROWS.replace("PRODUCT", product_name(target.vectors))
     text = text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK))
-    return "\n\n".join(part.strip("\n") for part in (PACK, text, SCATTER)) + "\n"
+    arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add"
+    wide = [f"{product_name(across)}({arguments})" for across in range(target.vectors, 0, -1)]
+    lines = [f"{'el' * bool(n)}if total - first >= {target.vectors - n}:\n    {call}" for n, call in enumerate(wide)]
+    project = PROJECT.replace("ACROSS", indent("\n".join(lines), " " * 16)).replace("VECTORS", str(target.vectors))
+    return "\n\n".join(part.strip("\n") for part in (PACK, project, text, SCATTER)) + "\n"
 
 
 def over_rows_work(target: Machine, K: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lstmgraph.graph import Dim, node_of, operands
-from lstmgraph.jit.layout import Buffer, Pack
+from lstmgraph.jit.layout import Ahead, Buffer, Pack
 from lstmgraph.jit.machine import Machine
 from lstmgraph.schedule.products import is_product, is_sum
 from lstmgraph.traced import Traced
@@ -15,9 +15,10 @@ from lstmgraph.traced import Traced
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
 RESERVED = frozenset(
     "buffers sizes t0 t1 b0 b1 slot t now stop kept step r m p q n j i k rows at T W np scalar floats integers element "
-    "index put_element load load_part store store_part splat fill zeros fma less less_equal greater greater_equal "
-    "equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest keep "
-    "running_total running_total_reverse lane lanes carry entry mine unit afresh onward zero one two half".split()
+    "index put_element load load_part store store_part splat fill zeros fma less less_equal greater "
+    "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
+    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward zero one two "
+    "half".split()
 )
 
 
@@ -57,6 +58,7 @@ class Writer:
     stores: dict[str, list[Address]] = field(default_factory=dict)
     numbers: dict[float, str] = field(default_factory=dict)
     packs: list[Pack] = field(default_factory=list)
+    ahead: list[Ahead] = field(default_factory=list)
     keeps: list[str] = field(default_factory=list)
     bases: list[str] = field(default_factory=list)
     scalars: dict[str, str] = field(default_factory=dict)

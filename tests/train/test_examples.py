@@ -31,7 +31,7 @@ PROMISES = {
 def main_of(name):
     """Return the function of an example that a script runs; without one, the example has run."""
     if name in NEEDS and find_spec(NEEDS[name]) is None:
-        pytest.skip(f"examples/{name}.py needs {NEEDS[name]}: pip install lstmgraph[examples]")
+        pytest.skip(f'examples/{name}.py needs {NEEDS[name]}: pip install ".[examples]"')
     return runpy.run_path(str(ROOT / "examples" / f"{name}.py")).get("main", lambda: None)
 
 
