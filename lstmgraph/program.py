@@ -18,6 +18,7 @@ from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.masks import draw, with_masks, without_masks
 from lstmgraph.resets import with_reset
+from lstmgraph.segments import vjp_in_segments
 from lstmgraph.traced import Traced
 
 __all__ = ["Bound", "Gradients", "Program", "compile"]
@@ -209,6 +210,8 @@ class Program:
         lengths: Any = None,
         reset: Any = None,
         wrt: Iterable[str] = WRT,
+        *,
+        checkpoint_every: int | None = None,
     ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
         """Run, and return also the pullback from cotangents of the results to cotangents of the arguments.
 
@@ -218,6 +221,9 @@ class Program:
             As in a call.
         wrt : sequence of str
             Which cotangents are wanted: "params", "x", "state".
+        checkpoint_every : int, optional
+            Keep the states of every so many steps alone, and replay the steps between on the way back: a third more
+            work, and memory for that many steps in place of all. Gradients are equal up to rounding.
 
         Returns
         -------
@@ -226,7 +232,10 @@ class Program:
             partial ones are legal), `dstate` a dictionary. It may be called again. `y` is read-only, and `x` must not
             be changed, while the pullback lives.
         """
-        return self.bind(params).vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
+        bound = self.bind(params)
+        if checkpoint_every is not None:
+            return vjp_in_segments(bound, x, state, lengths, reset, wrt, checkpoint_every)
+        return bound.vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
 
     def hvp(
         self,
@@ -322,12 +331,14 @@ class Program:
         lengths: Any = None,
         reset: Any = None,
         wrt: Iterable[str] = ("params",),
+        *,
+        checkpoint_every: int | None = None,
     ) -> tuple[Any, Arrays, Gradients]:
         """Run forward and backward as one plan, for cotangents known before: a training step.
 
         Parameters
         ----------
-        params, x, state, lengths, reset, wrt
+        params, x, state, lengths, reset, wrt, checkpoint_every
             As in `vjp`.
         dy : array or dict
             Cotangents of the outputs; for a mean loss, one over the number of valid rows.
@@ -336,6 +347,10 @@ class Program:
         -------
         y, state, gradients
         """
+        if checkpoint_every is not None:
+            bound = Bound(self, self._checked(params))
+            y, final, pullback = vjp_in_segments(bound, x, state, lengths, reset, wrt, checkpoint_every)
+            return y, final, pullback(dy)
         call = Call(self, self._checked(params), x, state, lengths, reset)
         line = call.engine.whole
         context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))

@@ -120,7 +120,7 @@ class Op:
     pushforward : callable, optional
         ``pushforward(result, operands, tangents) -> (result, tangent)``, None for a tangent of zero; the result may
         be one that is computed together with its tangent. By default the tangent is the transpose of the pullback,
-        and no op on arrays needs one.
+        and an op on arrays needs one only where its pullback is no transpose, as in clip_gradient.
     notation : Notation, optional
         How an equation writes it; by default as a function of its name.
     """

@@ -30,6 +30,7 @@ def test_masks_are_zero_at_their_rate_and_have_their_mean(name):
         values = masks[mask]
         assert values.dtype == np.float32 and values.flags.c_contiguous
         assert set(np.unique(values)) == {np.float32(0), np.float32(scale)}
+        assert per == ("step" if mask.endswith(("update", "W_h.keep")) or name.endswith("per_step") else "sequence")
         assert scale == (1.0 if mask.endswith("update") else 1 / (1 - rate))
         if mask.endswith("W_h.keep"):
             assert values.shape == (50, 50)

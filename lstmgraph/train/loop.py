@@ -29,6 +29,7 @@ class Loop:
     validation: tuple[Any, ...] | None
     show: bool | None
     callback: Callable[[Step], Any] | None
+    checkpoint_every: int | None = None
     debug: bool = False
     history: History = field(default_factory=History)
 
@@ -95,7 +96,7 @@ class Loop:
         cotangent = (weights / count).astype(model.dtype)[..., None]
         inputs, keywords = item.inputs | model.masks(shape), {"state": place.state or None, "lengths": item.lengths}
         rows, state, gradients = program.value_and_gradients(
-            model.params, inputs, cotangent, wrt=("params",), **keywords
+            model.params, inputs, cotangent, wrt=("params",), checkpoint_every=self.checkpoint_every, **keywords
         )
         loss = weighted_sum(rows, item) / count
         try:

@@ -19,6 +19,7 @@ from lstmgraph.border import (
 from lstmgraph.errors import CompileError, DataError, GraphError
 from lstmgraph.graph import Dim, keys_of, node_of
 from lstmgraph.masks import draw
+from lstmgraph.segments import check_segments
 from lstmgraph.traced import Traced
 from lstmgraph.train.adam import Adam
 from lstmgraph.train.budget import Budget, Schedule, as_schedule
@@ -175,6 +176,7 @@ class Model:
         validation: tuple[Any, ...] | None = None,
         progress: bool | None = None,
         callback: Callable[[Step], Any] | None = None,
+        checkpoint_every: int | None = None,
         debug: bool = False,
     ) -> History:
         """Train on sequences, and go on where the last call stopped.
@@ -214,6 +216,9 @@ class Model:
             Whether to show a bar on stderr; by default if it is a terminal.
         callback : callable, optional
             Called with the `Step` after each one; training ends if it returns True.
+        checkpoint_every : int, optional
+            Keep the states of every so many steps alone and replay the rest, as `Program.vjp` does: for sequences
+            whose steps do not fit into memory.
         debug : bool
             Whether the error for a loss or gradients that are not finite says where the first NaN or infinity was
             born, as `lg.check_finite` does; until then it costs nothing.
@@ -240,8 +245,10 @@ class Model:
         if epochs is not None:
             Budget(epochs, None)
             steps = min(epochs * feed.items, epochs * feed.items if steps is None else steps)
+        if checkpoint_every is not None:
+            check_segments(self.network, checkpoint_every)
         budget = Budget(steps, seconds)
-        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback, debug)
+        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback, checkpoint_every, debug)
         return loop.run()
 
     def evaluate(self, x: Any, y: Any, *, lengths: Any = None, weights: Any = None) -> dict[str, float]:
