@@ -20,6 +20,7 @@ from lstmgraph.masks import draw, with_masks, without_masks
 from lstmgraph.resets import with_reset
 from lstmgraph.segments import vjp_in_segments
 from lstmgraph.traced import Traced
+from lstmgraph.warming import warm_up
 
 __all__ = ["Bound", "Gradients", "Program", "compile"]
 
@@ -142,11 +143,7 @@ class Program:
         """Return parameters as their initialisers say; the same seed, an integer from 0 on, gives the same numbers."""
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise CompileError(f"{self.traced.name}: init: got seed {seed!r}, expected an integer from 0 on")
-        shapes = {
-            name: tuple(int(resize(dim, self.sizes)) for dim in node.shape)
-            for name, node in self.traced.parameters.items()
-        }
-        return initialize(self.traced.parameters, shapes, seed, self.dtype.name)
+        return initialize(self.traced.parameters, self._shapes, seed, self.dtype.name)
 
     def masks(self, T: int, B: int, *, seed: int = 0, step: int = 0) -> Arrays:
         """Return random masks for a call over T steps of B rows: for training, beside the inputs.
@@ -166,12 +163,39 @@ class Program:
         """
         return draw(self.traced, self.sizes, (T, B), seed, step, self.dtype.name)
 
+    def warm_up(self, *, forward: bool = True, step: bool = True, training: bool = True) -> None:
+        """Compile ahead of the first call, or load what has been compiled before.
+
+        Parameters
+        ----------
+        forward, step, training : bool
+            What for: calls; single steps; pullbacks and `value_and_gradients`, with random masks if there are any.
+            Calls with resets, `record`, `jvp` and `hvp` compile when they are first used.
+        """
+        warm_up(self, forward, step, training)
+
     def bind(self, params: Mapping[str, Any]) -> "Bound":
         """Return the program with a copy of the parameters, packed once: for many calls and for streaming."""
         return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
 
     def _checked(self, params: Mapping[str, Any]) -> Arrays:
+        found: dict[str, Any] = {name: params.get(name) for name in self._shapes} if type(params) is dict else {}
+        if len(found) == len(params) and all(
+            type(found[name]) is np.ndarray
+            and found[name].shape == shape
+            and found[name].dtype is self.dtype
+            and found[name].flags.c_contiguous
+            for name, shape in self._shapes.items()
+        ):
+            return found
         return as_params(self.traced, self.sizes, params, self.dtype)
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            name: tuple(int(resize(dim, self.sizes)) for dim in node.shape)
+            for name, node in self.traced.parameters.items()
+        }
 
     def __call__(
         self, params: Mapping[str, Any], x: Any, state: Any = None, lengths: Any = None, reset: Any = None

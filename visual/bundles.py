@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from lstmgraph.visual.records import Bundle, Pair, Scene
+from lstmgraph.visual.records import Bundle, Kind, Pair, Scene
+
+ENTERING: tuple[Kind, ...] = ("old", "input")
 
 
 def find_bundles(scene: Scene, columns: Mapping[str, int]) -> tuple[Bundle, ...]:
@@ -13,9 +15,8 @@ def find_bundles(scene: Scene, columns: Mapping[str, int]) -> tuple[Bundle, ...]
     sources that at least two of the other layers share.
     """
     layers = scene.of_kind("layer")
-    terminals = set(scene.of_kind("old", "input"))
     found: list[Bundle] = []
-    first = _most_shared(scene, layers, terminals, 1)
+    first = _most_shared(scene, layers, set(scene.of_kind(*ENTERING)), 1)
     if first:
         _add(found, scene, _from_below(scene, first), layers)
     while True:
@@ -25,6 +26,11 @@ def find_bundles(scene: Scene, columns: Mapping[str, int]) -> tuple[Bundle, ...]
         if not shared:
             return tuple(found)
         _add(found, scene, sorted(shared, key=lambda source: columns.get(source, -1)), rest)
+
+
+def enters(scene: Scene, bundle: Bundle) -> bool:
+    """Whether a bundle is the one along the bottom of the cell: of states and inputs alone."""
+    return bundle.merges[0] == "merge:0.0" and all(scene.items[source].kind in ENTERING for source in bundle.sources)
 
 
 def links(scene: Scene, bundles: tuple[Bundle, ...]) -> tuple[Pair, ...]:

@@ -1,6 +1,6 @@
 """Which column each item stands in: the order of the layers, and the column of every op."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -24,9 +24,28 @@ class Columns:
         return self.count - 1
 
 
-def assign_columns(scene: Scene) -> Columns:
-    """Return the columns of a scene's layers and ops."""
-    return _Assigner(scene).assign()
+def assign_columns(scene: Scene, layers: tuple[str, ...] = ()) -> Columns:
+    """Return the columns of a scene's layers and ops.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is to be placed.
+    layers : tuple of str, optional
+        The order of the layers, as far as they do not read one another; else the usual one.
+    """
+    return _Assigner(scene, layers).assign()
+
+
+def rearranged(columns: Columns, wanted: Mapping[str, float]) -> Columns:
+    """Return columns with items in the columns wanted, those between two others new, and none left empty."""
+    where = {key: wanted.get(key, float(column)) for key, column in columns.of.items()}
+    numbers = {column: number for number, column in enumerate(sorted(set(where.values())))}
+    found = Columns({key: numbers[column] for key, column in where.items()}, {}, len(numbers))
+    for stack in columns.stacks.values():
+        for key in stack:
+            found.stacks.setdefault(found.of[key], []).append(key)
+    return found
 
 
 @dataclass
@@ -34,6 +53,7 @@ class _Assigner:
     """Places layers one by one, and after each every op whose operands are placed."""
 
     scene: Scene
+    wanted: tuple[str, ...] = ()
     columns: Columns = field(default_factory=Columns)
     graph: nx.DiGraph = field(init=False)
     order: list[str] = field(init=False)  # of all items, sources first
@@ -109,6 +129,9 @@ class _Assigner:
             )
         graph = nx.DiGraph([(key, other) for key in layers for other in layers if other in behind[key]])
         graph.add_nodes_from(layers)
+        if self.wanted:
+            places = {key: place for place, key in enumerate(self.wanted)}
+            return list(nx.lexicographical_topological_sort(graph, key=places.__getitem__))
         depth: dict[str, int] = {}
         for key in reversed(self.order):
             depth[key] = max(

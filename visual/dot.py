@@ -1,23 +1,19 @@
 """A picture as DOT text: every node and every edge pinned, so that Graphviz only draws."""
 
 import html
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from lstmgraph.visual.curves import Place, bends, spline
-from lstmgraph.visual.records import Box, Bundle, Item, Name, Pair, Picture, Wire
+from lstmgraph.visual.curves import Place, spline
+from lstmgraph.visual.look import Look, Paint, paint_frame, paint_item, paint_name, paint_wire
+from lstmgraph.visual.records import Item, Name, Pair, Picture, Spot
 from lstmgraph.visual.routing import conveyor_pairs
 from lstmgraph.visual.sizes import name_width
+from lstmgraph.visual.strokes import Stroke, strokes
 from lstmgraph.visual.style import (
     ARROW,
-    COLOURS,
-    CORNER,
     FONT,
-    FRAME_FILL,
-    FRAME_LINE,
-    FRAME_PEN,
-    LABEL,
     LABEL_FONT,
     LAYER_FONT,
     MISMEASURED,
@@ -29,29 +25,65 @@ from lstmgraph.visual.style import (
     TERMINAL_FONT,
     TEXT,
     UNIT,
-    WIRE,
     WORD_FONT,
     text_width,
 )
+from lstmgraph.visual.themes import CLASSIC, Theme
+from lstmgraph.visual.wording import wire_text
 
 POINTS_PER_INCH = 72
+ARROW_SIZE = 10.0  # points of an arrowhead of size 1
 
 
-def write_dot(picture: Picture) -> str:
+@dataclass(frozen=True)
+class Panel:
+    """A picture as it stands in a figure: how it is painted, where its frame's lower left corner is, in grid units.
+
+    `prefix` sets its keys apart from those of other panels. Terminals in `bare` are ends of wires without text.
+    """
+
+    picture: Picture
+    look: Look = field(default_factory=Look)
+    prefix: str = ""
+    x: float = 0.0
+    y: float = 0.0
+    bare: frozenset[str] = frozenset()
+
+    def identity(self, key: str) -> str:
+        """Return the id of a node or edge in the picture."""
+        return (self.prefix or f"{self.picture.scene.name}.") + key
+
+
+def write_dot(picture: Picture, look: Look | None = None) -> str:
     """Return the DOT text of a placed and routed picture.
 
     Every wire of the scene is one edge. Wires that join a bundle are drawn once, up to where they join; the
     edges from there on are in the text, so that it holds the whole flow of data, but invisible.
     """
-    lines = [
-        f"digraph {quote(picture.scene.name)} {{",
-        f'  graph [outputorder=nodesfirst splines=true pad=0.15 bgcolor=white fontname="{FONT}"];',
-        f'  node [fixedsize=true penwidth={PEN} fontname="{FONT}" fontcolor="{TEXT}"];',
-        f'  edge [penwidth={PEN} arrowsize={ARROW / 10:g} color="{WIRE}"];',
-        *(f"  {line}" for line in (_frame(picture), *_nodes(picture), *_labels(picture), *_edges(picture))),
-        "}",
+    panel = Panel(picture, look or Look())
+    return document(picture.scene.name, panel_lines(panel), panel.look.theme)
+
+
+def document(name: str, lines: Iterable[str], theme: Theme) -> str:
+    """Return the DOT text of a figure in which everything is pinned."""
+    head = [
+        f"digraph {quote(name)} {{",
+        f'  graph [outputorder=nodesfirst splines=true pad=0.15 bgcolor="{theme.background}" fontname="{FONT}"];',
+        f'  node [fixedsize=true penwidth={PEN} fontname="{FONT}" fontcolor="{theme.text}"];',
+        f'  edge [penwidth={PEN} arrowsize={ARROW / ARROW_SIZE:g} color="{theme.wire}"];',
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*head, *(f"  {line}" for line in lines), "}"]) + "\n"
+
+
+def panel_lines(panel: Panel) -> Iterator[str]:
+    """Yield a panel's nodes and edges; what stands out comes last, since later ones are painted on top."""
+    yield _frame(panel)
+    yield from _nodes(panel)
+    yield from _labels(panel)
+    yield from _edges(panel)
+
+
+# ---- words of DOT
 
 
 def quote(text: str) -> str:
@@ -82,58 +114,84 @@ def _fixed(text: str, size: float) -> str:
     return f' FIXEDSIZE="TRUE" WIDTH="{text_width(text, size) - 3:.0f}" HEIGHT="{size * 1.15:.0f}"'
 
 
-# ---- nodes
-
-
-def _pinned(x: float, y: float, half_width: float, half_height: float) -> str:
+def pinned(x: float, y: float, half_width: float, half_height: float) -> str:
+    """Return where a node stands and how large it is, from grid units."""
     wide, high = (2 * half * UNIT / POINTS_PER_INCH for half in (half_width, half_height))
     return f'pos="{x * UNIT:.2f},{y * UNIT:.2f}!" width={wide:.4f} height={high:.4f}'
 
 
-def _frame(picture: Picture) -> str:
-    width, height = picture.placement.width, picture.placement.height
+def plain_text(text: str) -> str:
+    """Return a text without the signs that the bundled engine cannot draw."""
+    return "".join(PLAIN_SIGNS.get(sign, sign) for sign in text)
+
+
+# ---- nodes
+
+
+def frame(key: str, tooltip: str, spot: Spot, paint: Paint) -> str:
+    """Return the node of a frame, which everything else stands upon."""
     return (
-        f'"frame" [class="frame" shape=box style="rounded,filled" label="" '
-        f"tooltip={quote(picture.scene.name)} {_pinned(width / 2, height / 2, width / 2, height / 2)} "
-        f'fillcolor="{FRAME_FILL}" color="{FRAME_LINE}" penwidth={FRAME_PEN}];'
+        f'{quote(key)} [class="frame" shape=box style="rounded,filled" label="" tooltip={quote(tooltip)} '
+        f"{pinned(spot.x, spot.y, spot.half_width, spot.half_height)} "
+        f'fillcolor="{paint.fill}" color="{paint.line}" penwidth={paint.pen:g}];'
     )
 
 
-def _nodes(picture: Picture) -> Iterator[str]:
-    on_line = {key for pair in conveyor_pairs(picture.scene) for key in pair}
-    for key, box in sorted(
-        picture.placement.boxes.items(), key=lambda entry: list(picture.scene.items).index(entry[0])
-    ):
-        item = picture.scene.items[key]
-        kind = "state" if item.kind in ("old", "new") else item.kind
-        words = f"conveyor {kind}" if key in on_line else kind
+def _frame(panel: Panel) -> str:
+    placement, scene = panel.picture.placement, panel.picture.scene
+    half_width, half_height = placement.width / 2, placement.height / 2
+    spot = Spot(panel.x + half_width, panel.y + half_height, half_width, half_height)
+    return frame(f"{panel.prefix}frame", scene.name, spot, paint_frame(panel.look))
+
+
+def _nodes(panel: Panel) -> Iterator[str]:
+    picture, look = panel.picture, panel.look
+    scene = picture.scene
+    on_line = {key for pair in conveyor_pairs(scene) for key in pair}
+    order = {key: place for place, key in enumerate(scene.items)}
+    tails = {pair[0] for pair in look.lit or trunks(panel)}
+    for key, box in sorted(picture.placement.boxes.items(), key=lambda entry: (entry[0] in tails, order[entry[0]])):
+        item = scene.items[key]
+        place = pinned(panel.x + box.x, panel.y + box.y, box.half_width, box.half_height)
+        drawn = 'shape=point style=invis label=""' if key in panel.bare else item_look(item, paint_item(look, item))
         yield (
-            f'{quote(key)} [id={quote(f"{picture.scene.name}.{key}")} class="{words}" '
-            f"tooltip={quote(item.tooltip or key)} {_pinned(box.x, box.y, box.half_width, box.half_height)} "
-            f"{item_look(item)}];"
+            f"{quote(panel.prefix + key)} [id={quote(panel.identity(key))} "
+            f'class="{class_of(item, key in on_line)}" tooltip={quote(item.tooltip or key)} {place} {drawn}];'
         )
 
 
-def item_look(item: Item) -> str:
+def class_of(item: Item, on_line: bool) -> str:
+    """Return the words by which a picture's reader finds an item."""
+    kind = "state" if item.kind in ("old", "new") else item.kind
+    return f"conveyor {kind}" if on_line else kind
+
+
+def item_look(item: Item, paint: Paint | None = None) -> str:
     """Return shape, colours and text of an item."""
+    paint = paint or paint_item(Look(CLASSIC), item)
     if item.form == "text":
         assert item.name is not None
-        return f"shape=plaintext label={name_label(item.name, STATE_FONT)}"
-    fill, line = COLOURS[item.kind]
+        return f"shape=plaintext label={name_label(item.name, STATE_FONT, paint.text)}"
     shape = {"circle": "circle", "ellipse": "ellipse"}.get(item.form, "box")
-    if item.kind in ("input", "output"):
-        assert item.name is not None
-        shape, label, size = "ellipse", name_label(item.name, TERMINAL_FONT), TERMINAL_FONT
+    if item.kind in ("input", "output") and item.name is not None:
+        shape, label, size = "ellipse", name_label(item.name, TERMINAL_FONT, paint.text), TERMINAL_FONT
     else:
-        text = "".join(PLAIN_SIGNS.get(sign, sign) for sign in item.text)
+        text = plain_text(item.text)
         label = quote(text)
         size = LAYER_FONT if shape == "box" else SIGN_FONT if len(text) == 1 else WORD_FONT
-    return f'shape={shape} style=filled fillcolor="{fill}" color="{line}" fontsize={size} label={label}'
+    style = f'"filled,{paint.style}"' if paint.style else "filled"
+    pen = "" if paint.pen == PEN else f" penwidth={paint.pen:g}"
+    return (
+        f'shape={shape} style={style} fillcolor="{paint.fill}" color="{paint.line}" fontsize={size} '
+        f'fontcolor="{paint.text}"{pen} label={label}'
+    )
 
 
-def _labels(picture: Picture) -> Iterator[str]:
+def _labels(panel: Panel) -> Iterator[str]:
     """Yield the names beside the layers: right of the wire that leaves, or left where there is more room."""
+    picture = panel.picture
     taken = {point for wire in picture.wires if wire.routed for point in wire.points}
+    named: set[tuple[int, int]] = set()
     for key, box in picture.placement.boxes.items():
         item = picture.scene.items[key]
         if item.kind != "layer" or item.name is None:
@@ -143,114 +201,68 @@ def _labels(picture: Picture) -> Iterator[str]:
             sign: {(box.x + sign * dx, box.y + dy) for dx in range(1, int(2 * half / UNIT) + 2) for dy in (2, 3)}
             for sign in (1, -1)
         }
-        sign = min(sides, key=lambda sign: len(sides[sign] & taken))
-        taken |= sides[sign]
-        x = box.x + sign * (half + 6) / UNIT
-        y = box.y + box.half_height + 1
+        sign = min(sides, key=lambda sign: (bool(sides[sign] & named), len(sides[sign] & taken)))
+        named |= sides[sign]
+        aside = 8 if set(MISMEASURED) & set(item.name.base) else 6  # such a name is drawn wider than its cell
+        x = panel.x + box.x + sign * (half + aside) / UNIT
+        y = panel.y + box.y + box.half_height + 1
         yield (
-            f'{quote(f"name of {key}")} [class="label" shape=plaintext '
-            f"{_pinned(x, y, half / UNIT + 0.3, 1)} label={name_label(item.name, LABEL_FONT, LABEL)}];"
+            f'{quote(f"{panel.prefix}name of {key}")} [class="label" shape=plaintext '
+            f"{pinned(x, y, half / UNIT + 0.3, 1)} "
+            f"label={name_label(item.name, LABEL_FONT, paint_name(panel.look, item))}];"
         )
 
 
 # ---- edges
 
 
-@dataclass(frozen=True, slots=True)
-class Stroke:
-    """One edge as it is drawn: its ends and bends in points, its arrowhead, and whether it can be seen."""
-
-    source: str
-    target: str
-    places: tuple[Place, ...]
-    arrow: bool
-    style: str
-
-
-def _edges(picture: Picture) -> Iterator[str]:
-    straight = conveyor_pairs(picture.scene)
-    for stroke in strokes(picture):
+def _edges(panel: Panel) -> Iterator[str]:
+    scene, front = panel.picture.scene, panel.look.lit or trunks(panel)
+    straight = conveyor_pairs(scene)
+    drawn = strokes(panel.picture, front)
+    for stroke in sorted(drawn, key=lambda stroke: (stroke.source, stroke.target) in front):
         pair = stroke.source, stroke.target
-        words = "conveyor" if pair in straight else "wire"
-        head = "" if stroke.arrow else " arrowhead=none"
-        style = f" style={stroke.style}" if stroke.style else ""
-        title = f"{pair[0]} to {pair[1]}"
+        paint = paint_wire(panel.look, pair)
+        word = "conveyor" if pair in straight else "wire"
         yield (
-            f"{quote(pair[0])} -> {quote(pair[1])} [id={quote(f'{picture.scene.name}.{title}')} "
-            f'class="{words}" tooltip={quote(title)} '
-            f'pos="{spline(stroke.places, ARROW if stroke.arrow else 0)}"{head}{style}];'
+            f"{quote(panel.prefix + pair[0])} -> {quote(panel.prefix + pair[1])} "
+            f"[id={quote(panel.identity(f'{pair[0]}_to_{pair[1]}'))} "
+            f'class="{word}" tooltip={quote(wire_text(scene, pair))} '
+            f"{_drawn(panel, stroke, paint)}];"
         )
 
 
-def strokes(picture: Picture) -> list[Stroke]:
-    """Return what is drawn for each wire of the scene, in the scene's order."""
-    wires = {(wire.source, wire.target): wire for wire in picture.wires}
-    bundled: dict[Pair, Stroke] = {}
-    for bundle in picture.placement.bundles:
-        bundled.update(_bundle(picture, wires, bundle))
-    return [bundled.get(pair) or _single(picture, wires[pair]) for pair in picture.scene.wires]
+def trunks(panel: Panel) -> frozenset[Pair]:
+    """Return the wires to draw from end to end where others of their source are marked: a trunk is not theirs alone."""
+    look, wires = panel.look, panel.picture.scene.wires
+    sources = {pair[0] for pair in wires if look.mark(pair) in ("added", "removed")}
+    plain = [pair for pair in wires if pair[0] in sources and look.mark(pair) == "plain"]
+    longest: dict[str, tuple[float, Pair]] = {}
+    for stroke in strokes(panel.picture, plain):
+        pair = stroke.source, stroke.target
+        if pair in plain:
+            length = sum(abs(x - a) + abs(y - b) for (x, y), (a, b) in pairwise(stroke.places))
+            longest[pair[0]] = max(longest.get(pair[0], (0.0, pair)), (length, pair))
+    return frozenset(pair for _, pair in longest.values())
 
 
-def _single(picture: Picture, wire: Wire) -> Stroke:
-    places = _places(picture, wire)
-    return Stroke(wire.source, wire.target, places, True, "" if wire.routed else "dashed")
+def _drawn(panel: Panel, stroke: Stroke, paint: Paint) -> str:
+    """Return the way of a stroke and how it is painted, where that is not as usual."""
+    arrow = stroke.arrow and stroke.target not in panel.bare
+    places = [(x + panel.x * UNIT, y + panel.y * UNIT) for x, y in stroke.places]
+    style = stroke.style or paint.style
+    return way(places, paint, arrow, panel.look.theme) + (f" style={style}" if style else "")
 
 
-def _bundle(picture: Picture, wires: dict[Pair, Wire], bundle: Bundle) -> dict[Pair, Stroke]:
-    """Return the strokes of a bundle: its first source draws it, the others draw how they join it, once."""
-    leaving = {layer: wires[bundle.merges[-1], layer] for layer in bundle.layers}
-    nearest = min(bundle.layers, key=lambda layer: leaving[layer].branch)
-    found: dict[Pair, Stroke] = {}
-    for layer, last in leaving.items():
-        pair = bundle.sources[0], layer
-        whole = _whole(wires, bundle, last) if layer == nearest else last
-        found[pair] = Stroke(*pair, _places(picture, whole), True, "" if whole.routed else "dashed")
-        for place, source in enumerate(bundle.sources[1:]):
-            wire = wires[source, bundle.merges[place]]
-            style = "invis" if layer != nearest else "" if wire.routed else "dashed"
-            found[source, layer] = Stroke(source, layer, _joining(picture, wire), False, style)
-    return found
-
-
-def _whole(wires: dict[Pair, Wire], bundle: Bundle, last: Wire) -> Wire:
-    """Return the way of a bundle's first source over all merge points to a layer."""
-    parts = [
-        wires[bundle.sources[0], bundle.merges[0]],
-        *(wires[pair] for pair in pairwise(bundle.merges)),
-        last,
-    ]
-    if not all(part.routed for part in parts):
-        return last
-    way = parts[0].points[max(parts[0].branch - 1, 0) :]
-    for part in parts[1:]:
-        way += part.points[1:]
-    return Wire(bundle.sources[0], last.target, way)
-
-
-def _joining(picture: Picture, wire: Wire) -> tuple[Place, ...]:
-    """Return how a wire joins a bundle: it bends into the bundle's direction."""
-    places = _places(picture, wire)
-    if wire.points[-1][1] == wire.points[-2][1]:
-        return places
-    return (*places, (places[-1][0] + CORNER, places[-1][1]))
-
-
-def _places(picture: Picture, wire: Wire) -> tuple[Place, ...]:
-    """Return a wire's ends and bends in points, from where it leaves its trunk to the edge of its target."""
-    boxes = picture.placement.boxes
-    way = bends(wire.points[max(wire.branch - 1, 0) :])
-    places = [(x * UNIT, y * UNIT) for x, y in way]
-    if wire.source in picture.placement.merges and way[0] == picture.placement.merges[wire.source]:
-        places[0] = (places[0][0] + CORNER, places[0][1])  # behind the corner of the wire that joins here
-    if wire.source in boxes and way[0] == (boxes[wire.source].x, boxes[wire.source].y):
-        places[0] = _edge(boxes[wire.source], way[0], way[1])
-    if wire.target in boxes:
-        places[-1] = _edge(boxes[wire.target], way[-1], way[-2])
-    return tuple(places)
-
-
-def _edge(box: Box, end: tuple[int, int], toward: tuple[int, int]) -> Place:
-    """Return where a wire that ends inside a box meets its edge."""
-    if toward[0] != end[0]:
-        return (box.x + (box.half_width if toward[0] > end[0] else -box.half_width)) * UNIT, end[1] * UNIT
-    return end[0] * UNIT, (box.y + (box.half_height if toward[1] > end[1] else -box.half_height)) * UNIT
+def way(places: Iterable[Place], paint: Paint, arrow: bool, theme: Theme) -> str:
+    """Return an edge's curve, arrowhead, colour and pen, where they are not those of most edges."""
+    words = [f'pos="{spline(list(places), paint.arrow if arrow else 0)}"']
+    if not arrow:
+        words.append("arrowhead=none")
+    elif paint.arrow != ARROW:
+        words.append(f"arrowsize={paint.arrow / ARROW_SIZE:g}")
+    if paint.line != theme.wire:
+        words.append(f'color="{paint.line}"')
+    if paint.pen != PEN:
+        words.append(f"penwidth={paint.pen:g}")
+    return " ".join(words)

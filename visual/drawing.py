@@ -4,25 +4,40 @@ import importlib
 import os
 import pkgutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from lstmgraph.errors import DrawingError, nearest
-from lstmgraph.visual.engine import LAYERED, PINNED, render
+from lstmgraph.visual.engine import LAYERED, PINNED, check_engine, render
+from lstmgraph.visual.scene import has_recur
+from lstmgraph.visual.svg import readable
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".gv")
 PREFIX = "figure_"
+LARGEST = 100
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a figure kind returns: DOT text, and which engine gives the nodes their places."""
+    """What a figure kind returns.
+
+    Parameters
+    ----------
+    dot : str
+        The DOT text.
+    layout : str
+        What gives the nodes their places: "neato" where the text does, "dot" where Graphviz does.
+    title, description : str
+        What the figure is called, and what it shows, for those who do not see it.
+    """
 
     dot: str
     layout: str = LAYERED
+    title: str = ""
+    description: str = ""
 
 
 FigureKind = Callable[..., "Drawing | str"]
@@ -37,24 +52,49 @@ class Figure:
         The DOT text.
     layout : str
         The engine for it: "neato" where all positions are given, else "dot".
+    title, description : str
+        What the figure is called, and what it shows.
+    engine : str, optional
+        What draws it: "graphviz-pure", "dot" or "pygraphviz"; by default what is there and can.
+    scale : float
+        How many times larger pictures are.
     """
 
-    def __init__(self, dot: str, layout: str = PINNED) -> None:
+    def __init__(
+        self,
+        dot: str,
+        layout: str = PINNED,
+        *,
+        title: str = "figure",
+        description: str = "",
+        engine: str | None = None,
+        scale: float = 1.0,
+    ) -> None:
         self.dot = dot
         self.layout = layout
+        self.title = title
+        self.description = description
+        self.engine = engine
+        self.scale = scale
 
     def __repr__(self) -> str:
         return f"<Figure: {len(self.dot.splitlines())} lines of DOT>"
 
     @cached_property
     def svg(self) -> str:
-        """The picture as SVG text."""
-        return render(self.dot, "svg", self.layout).decode("utf-8")
+        """The picture as SVG text, with a title, a description, and tooltips on nodes and wires."""
+        drawn = render(self.dot, "svg", self.layout, self.engine).decode("utf-8")
+        return readable(drawn, self.title, self.description, self.scale)
 
     @cached_property
     def png(self) -> bytes:
         """The picture as the bytes of a PNG file."""
-        return render(self.dot, "png", self.layout)
+        return render(self.dot, "png", self.layout, self.engine, self.scale)
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """The picture as the bytes of a PDF file; needs Graphviz's own program or pygraphviz."""
+        return render(self.dot, "pdf", self.layout, self.engine, self.scale)
 
     def save(self, path: "str | os.PathLike[str]") -> Path:
         """Write the figure to a file, in the format of its suffix: .svg, .png, .dot, .gv or .pdf.
@@ -88,7 +128,7 @@ class Figure:
             return self.svg.encode("utf-8")
         if suffix == ".png":
             return self.png
-        return render(self.dot, "pdf", self.layout) if suffix == ".pdf" else self.dot.encode("utf-8")
+        return self.pdf if suffix == ".pdf" else self.dot.encode("utf-8")
 
     def show(self) -> None:
         """Show the figure: in a notebook in place, elsewhere in the web browser."""
@@ -113,41 +153,75 @@ class Figure:
         return {"image/svg+xml": self.svg, "text/plain": repr(self)}
 
 
-def draw(thing: Any, figure: str = "cell", **options: Any) -> Figure:
-    """Draw a cell.
+def draw(
+    thing: Any = None,
+    figure: str | None = None,
+    *,
+    engine: str | None = None,
+    scale: float = 1.0,
+    **options: Any,
+) -> Figure:
+    """Draw a cell, a network, a program or what a program recorded.
 
     Parameters
     ----------
-    thing : Cell
-        What is drawn: a cell, an adjoint, or anything with a `graph` of primitive ops.
-    figure : str
-        The kind of figure: ``cell``, the cell-state figure; ``graph``, every primitive op.
+    thing : Cell, Network, Program or dict
+        What is drawn: a cell or its adjoint, a network, a compiled program, or the dictionary that
+        `Program.record` returns. The legend needs none.
+    figure : str, optional
+        The kind of figure. Of a cell: ``cell`` (the cell-state figure, the default), ``core-idea``, ``gate``,
+        ``chain``, ``unrolled``, ``graph`` (every primitive op), ``gradient``, ``diff``; of a network: ``network``;
+        of a program: ``plan``; of a recording: ``film``; and ``legend``.
+    engine : str, optional
+        What draws the picture: "graphviz-pure", "dot" or "pygraphviz"; by default what is there and can.
+    scale : float
+        How many times larger pictures are.
     **options
-        What the kind of figure takes.
+        What the kind of figure takes. All take ``theme``: "classic", "dark", "print" or "colour-blind". Those that
+        show a cell's inside take ``labels``, "symbols" (f with its subscript t) or "names" (forget), and
+        ``highlight``, the name of a state, a gate, a layer or any node, or several: the rest fades.
 
     Returns
     -------
     Figure
-        Has `.dot`, `.svg`, `.png` and `.save(path)`, and shows itself in a notebook.
+        Has `.dot`, `.svg`, `.png`, `.pdf` and `.save(path)`, and shows itself in a notebook.
 
     Raises
     ------
     DrawingError
-        If the kind is unknown, an option is, or the thing is no cell.
+        If the kind is unknown, an option or a name is, or the kind cannot show this thing.
 
     Examples
     --------
     >>> import lstmgraph as lg
     >>> lg.draw(lg.cells.lstm).save("lstm.svg")  # doctest: +SKIP
+    >>> "core idea" in lg.draw(lg.cells.lstm, figure="core-idea", theme="dark").title
+    True
     """
     kinds = figure_kinds()
+    figure = figure or _usual(thing)
     if figure not in kinds:
         raise DrawingError(
             f"draw: unknown figure {figure!r}, expected one of {', '.join(kinds)}{nearest(str(figure), list(kinds))}"
         )
     _check_options(figure, kinds[figure], options)
+    if engine is not None:
+        check_engine(engine)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= LARGEST:
+        raise DrawingError(f"draw: got scale {scale!r}, expected a number above 0, at most {LARGEST}")
     made = kinds[figure](thing, **options)
-    return Figure(made.dot, made.layout) if isinstance(made, Drawing) else Figure(made, LAYERED)
+    made = made if isinstance(made, Drawing) else Drawing(made)
+    title = made.title or figure
+    return Figure(made.dot, made.layout, title=title, description=made.description, engine=engine, scale=float(scale))
+
+
+def _usual(thing: Any) -> str:
+    """Return the kind of figure for a thing of which none was asked."""
+    if isinstance(thing, Mapping):
+        return "film"
+    if hasattr(thing, "plan"):
+        return "plan"
+    return "network" if has_recur(thing) else "cell"
 
 
 @cache
@@ -176,8 +250,11 @@ def _check_options(figure: str, kind: FigureKind, options: dict[str, Any]) -> No
     known = [parameter.name for parameter in parameters]
     for name in options:
         if name not in known:
-            expected = f"expected one of {', '.join(known)}" if known else "it takes none"
-            raise DrawingError(f"draw: unknown option {name!r} of figure {figure!r}, {expected}{nearest(name, known)}")
+            every = [*known, "engine", "scale"]
+            raise DrawingError(
+                f"draw: unknown option {name!r} of figure {figure!r}, expected one of {', '.join(every)}"
+                f"{nearest(name, every)}"
+            )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,21 +1,33 @@
 """The engine that turns DOT text into SVG, PNG and PDF: a wheel that carries one, or what the system has."""
 
+import importlib
 import os
+import re
 import shutil
 import sysconfig
+import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from lstmgraph.errors import DrawingError
+from lstmgraph.errors import DrawingError, nearest
 
-BUNDLED = "graphviz-pure"
+BUNDLED, SYSTEM, IN_PROCESS = "graphviz-pure", "dot", "pygraphviz"
+ORDER = {"pdf": (SYSTEM, IN_PROCESS)}  # the bundled engine draws no PDF
+USUAL = (BUNDLED, SYSTEM, IN_PROCESS)
 PINNED, LAYERED = "neato", "dot"  # nodes and edges have their places already; Graphviz finds them
 _ONE_AT_A_TIME = Lock()  # the graphviz package takes the program's path from a global
-PDF_REMEDY = "install Graphviz (its program `dot`) or `pip install pygraphviz`, or save as .svg or .png"
+INSTALL = {
+    BUNDLED: "`pip install graphviz-pure`",
+    SYSTEM: "install Graphviz, its program `dot`",
+    IN_PROCESS: "`pip install pygraphviz`",
+}
+_OPENING = re.compile(r'\s*(strict\s+)?(di)?graph\b\s*("(?:[^"\\]|\\.)*"|\w*)\s*\{')
+PNG_DPI = 96.0  # what Graphviz takes for a PNG
 
 
-def render(dot: str, file_format: str, layout: str) -> bytes:
+def render(dot: str, file_format: str, layout: str, engine: str | None = None, scale: float = 1.0) -> bytes:
     """Return the picture of a DOT text.
 
     Parameters
@@ -26,24 +38,60 @@ def render(dot: str, file_format: str, layout: str) -> bytes:
         "svg", "png" or "pdf".
     layout : str
         `PINNED` where all positions are given, `LAYERED` where Graphviz is to find them.
+    engine : str, optional
+        "graphviz-pure", "dot" or "pygraphviz"; by default the first of them that is there and can.
+    scale : float
+        Enlarges a PNG or PDF; an SVG is scaled by its own size (`lstmgraph.visual.svg`).
 
     Raises
     ------
     DrawingError
-        If no engine is there, or the engine refuses the text.
+        If no engine is there, the one asked for is not, or it refuses the text.
     """
-    programs = [bundled() if file_format != "pdf" else None, shutil.which("dot")]
+    able = ORDER.get(file_format, USUAL)
+    chosen = (check_engine(engine),) if engine else able
+    if engine and engine not in able:
+        raise DrawingError(
+            f"engine {engine} draws no {file_format}, expected {' or '.join(able)}; "
+            f"{' or '.join(INSTALL[name] for name in able)}"
+        )
+    if scale != 1 and file_format != "svg":
+        dot = _with_dpi(dot, (PNG_DPI if file_format == "png" else 72.0) * scale)
     failure: DrawingError | None = None
-    for program in [program for program in programs if program]:
+    for name in chosen:
+        draw = _engines()[name]()
+        if draw is None:
+            continue
         try:
-            return _call(program, dot, file_format, layout)
+            return draw(dot, file_format, layout)
         except DrawingError as error:
             failure = failure or error
-    found = _with_pygraphviz(dot, file_format, layout)
-    if found is not None:
-        return found
-    remedy = PDF_REMEDY if file_format == "pdf" else "`pip install graphviz-pure`"
-    raise failure or DrawingError(f"no engine found that draws {file_format}; {remedy}; the DOT text needs none (.dot)")
+    if failure:
+        raise failure
+    remedy = " or ".join(INSTALL[name] for name in chosen)
+    what = f"engine {engine} is not installed" if engine else f"no engine found that draws {file_format}"
+    raise DrawingError(f"{what}; {remedy}; the DOT text needs none (.dot)")
+
+
+def check_engine(name: str) -> str:
+    """Return the name of an engine, or raise a DrawingError that lists them."""
+    if name not in USUAL:
+        raise DrawingError(
+            f"draw: unknown engine {name!r}, expected one of {', '.join(USUAL)}{nearest(str(name), list(USUAL))}"
+        )
+    return name
+
+
+Draw = Callable[[str, str, str], bytes]
+
+
+def _engines() -> dict[str, Callable[[], Draw | None]]:
+    """Return how each engine is found."""
+    return {
+        BUNDLED: lambda: _program(bundled()),
+        SYSTEM: lambda: _program(shutil.which("dot")),
+        IN_PROCESS: _in_process,
+    }
 
 
 @cache
@@ -57,6 +105,11 @@ def bundled() -> str | None:
         if folder and (Path(folder) / name).is_file():
             return str(Path(folder) / name)
     return shutil.which(BUNDLED)
+
+
+def _program(path: str | None) -> Draw | None:
+    """Return how a program draws, None if there is no such program."""
+    return (lambda dot, file_format, layout: _call(path, dot, file_format, layout)) if path else None
 
 
 def _call(program: str, dot: str, file_format: str, layout: str) -> bytes:
@@ -76,10 +129,26 @@ def _call(program: str, dot: str, file_format: str, layout: str) -> bytes:
     return drawn
 
 
-def _with_pygraphviz(dot: str, file_format: str, layout: str) -> bytes | None:
+def _in_process() -> Draw | None:
+    """Return how pygraphviz draws, None if it is not installed."""
     try:
-        from pygraphviz import AGraph  # type: ignore[import-not-found]
+        agraph = importlib.import_module("pygraphviz").AGraph
     except ImportError:
         return None
-    drawn = AGraph(string=dot).draw(format=file_format, prog="nop2" if layout == PINNED else layout)
-    return bytes(drawn)
+
+    def draw(dot: str, file_format: str, layout: str) -> bytes:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of labels that are a hair too wide for their boxes
+                drawn = agraph(string=dot).draw(format=file_format, prog="nop2" if layout == PINNED else layout)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DrawingError(f"pygraphviz failed to draw {file_format}: {error}") from error
+        return bytes(drawn)
+
+    return draw
+
+
+def _with_dpi(dot: str, dpi: float) -> str:
+    """Return a DOT text that asks for so many dots an inch."""
+    opening = _OPENING.match(dot)
+    return f"{opening[0]} dpi={dpi:g};{dot[opening.end() :]}" if opening else dot

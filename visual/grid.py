@@ -1,17 +1,16 @@
 """The grid on which wires are searched: what is free, what is a box, and which wires run where."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from math import ceil
 
 from lstmgraph.visual.records import Box, Kind, Placement, Point
 
 RIGHT, UP, LEFT, DOWN = range(4)
-STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 FREE, BLOCKED, OUTSIDE = 0, -1, -2
-RIM, RIM_WIDTH = (
-    0.5,
-    3,
-)  # a bend so near to the frame's left or right side costs this: others must turn there too
+RIM, RIM_WIDTH = 0.5, 3  # a bend so near to the frame's left or right side costs this: others must turn there too
+BESIDE_BOX = 0.4  # what a step costs more for each box that it leads along
+OVER_NAME = 3.0  # what a step costs more where a layer's name is to stand
 END = 4  # instead of a side: here a wire into the box ends
 
 # kind -> sides at which wires may enter
@@ -48,8 +47,10 @@ class Grid:
         The net that runs here from left to right, up or down; 0 for none.
     rim : list of float
         What a bend here costs beyond a bend elsewhere.
-    crowded_level, crowded_upright : list of float
-        How many boxes lie beside a step in that direction.
+    cost_level, cost_upright : list of float
+        What a step in that direction costs: more where boxes lie beside it.
+    xs, ys : list of int
+        Where a point lies, counted from the grid's lower left corner.
     """
 
     def __init__(self, placement: Placement, kinds: Mapping[str, Kind]) -> None:
@@ -67,14 +68,17 @@ class Grid:
         self.level = [0] * size
         self.upright = [0] * size
         self.rim = [0.0] * size
+        self.cost_level = [1.0] * size
+        self.cost_upright = [1.0] * size
+        self.xs, self.ys = _places(right - self.left + 1, self.span)
         self.numbers = {key: number for number, key in enumerate(boxes, start=1)}
         self._open_inside(placement)
         for key, box in boxes.items():
             self._open_lane(placement, kinds[key], box)
-        for key, box in boxes.items():
-            self._enter(self.numbers[key], box)
-        self.crowded_level = self._crowding(1)
-        self.crowded_upright = self._crowding(self.span)
+        touched = [point for key, box in boxes.items() for point in self._enter(self.numbers[key], box)]
+        self._crowd(dict.fromkeys(touched))
+        for key, (x, y) in placement.merges.items():
+            self.numbers[key] = self.owner[self.index(x, y)] = len(self.numbers) + 1
 
     def index(self, x: int, y: int) -> int:
         """Return the number of a point."""
@@ -89,10 +93,12 @@ class Grid:
         return {self.index(box.x, box.y)} | {self.index(box.x + port, box.y - 1) for port in box.ports if port}
 
     def _open_inside(self, placement: Placement) -> None:
+        high = placement.height - 1
         for x in range(1, placement.width):
-            for y in range(1, placement.height):
-                self.owner[self.index(x, y)] = FREE
-                self.rim[self.index(x, y)] = RIM * (x <= RIM_WIDTH or x >= placement.width - RIM_WIDTH)
+            first = self.index(x, 1)
+            self.owner[first : first + high] = [FREE] * high
+            if x <= RIM_WIDTH or x >= placement.width - RIM_WIDTH:
+                self.rim[first : first + high] = [RIM] * high
 
     def _open_lane(self, placement: Placement, kind: Kind, box: Box) -> None:
         """Open the straight way of a terminal through the frame."""
@@ -105,26 +111,48 @@ class Grid:
         for x, y in ways.get(kind, []):
             self.owner[self.index(x, y)] = FREE
 
-    def _enter(self, number: int, box: Box) -> None:
-        """Block a box's surroundings and lay its lanes."""
-        wide, high = max(ceil(box.half_width), 2), max(ceil(box.half_height), 2)
-        for dx in range(-wide, wide + 1):
-            for dy in range(-high, high + 1):
+    def reserve(self, box: Box, width: float) -> None:
+        """Make steps dearer where a layer's name is to stand: above the box, right of the wire that leaves."""
+        for dx in range(1, int(width) + 2):
+            for dy in (2, 3):
                 point = self.index(box.x + dx, box.y + dy)
-                if dx and dy:
-                    self.owner[point] = BLOCKED
-                else:
-                    side = RIGHT if dx > 0 else LEFT if dx < 0 else UP if dy > 0 else DOWN if dy < 0 else END
-                    self.owner[point], self.side[point], self.port[point] = number, side, 0
+                self.cost_level[point] += OVER_NAME
+                self.cost_upright[point] += OVER_NAME
+
+    def around(self, box: Box) -> list[int]:
+        """Return the points that a box and its lanes take."""
+        wide, high = max(ceil(box.half_width), 2), max(ceil(box.half_height), 2)
+        middle = self.index(box.x, box.y)
+        return [middle + dx * self.span + dy for dx in range(-wide, wide + 1) for dy in range(-high, high + 1)]
+
+    def _enter(self, number: int, box: Box) -> list[int]:
+        """Block a box's surroundings, lay its lanes, and return all these points."""
+        high = max(ceil(box.half_height), 2)
+        found = self.around(box)
+        column, row = divmod(self.index(box.x, box.y), self.span)
+        for point in found:
+            dx, dy = point // self.span - column, point % self.span - row
+            if dx and dy:
+                self.owner[point] = BLOCKED
+            else:
+                side = RIGHT if dx > 0 else LEFT if dx < 0 else UP if dy > 0 else DOWN if dy < 0 else END
+                self.owner[point], self.side[point], self.port[point] = number, side, 0
         for port in box.ports:
             for dy in range(-high, 0) if port else ():
                 point = self.index(box.x + port, box.y + dy)
                 self.owner[point], self.port[point] = number, port
                 self.side[point] = END if dy == -1 else DOWN
+        return found
 
-    def _crowding(self, across: int) -> list[float]:
-        size, near = len(self.owner), [owner not in (FREE, OUTSIDE) for owner in self.owner]
-        return [
-            near[p - across] + near[p + across] if self.owner[p] >= FREE and across <= p < size - across else 0
-            for p in range(size)
-        ]
+    def _crowd(self, touched: Iterable[int]) -> None:
+        """Make steps dearer that lead along what a box has touched."""
+        for costs, across in ((self.cost_level, 1), (self.cost_upright, self.span)):
+            for point in touched:
+                costs[point - across] += BESIDE_BOX
+                costs[point + across] += BESIDE_BOX
+
+
+@lru_cache(maxsize=16)
+def _places(columns: int, rows: int) -> tuple[list[int], list[int]]:
+    """Return the column and the row of each point of a grid."""
+    return [x for x in range(columns) for _ in range(rows)], list(range(rows)) * columns

@@ -6,12 +6,13 @@ taken. All numbers are grid units; the frame's lower left corner is (0, 0).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import networkx as nx
 
-from lstmgraph.visual.bundles import find_bundles, links
-from lstmgraph.visual.columns import Columns, assign_columns
+from lstmgraph.visual.bundles import enters, find_bundles, links
+from lstmgraph.visual.columns import Columns, assign_columns, rearranged
 from lstmgraph.visual.records import LAYERS, Box, Bundle, Placement, Point, Scene
 from lstmgraph.visual.sizes import Size, entering, input_places, name_width, ports_of, size_of
 from lstmgraph.visual.style import COLUMN, LABEL_FONT, LAYER_SIZE, ROW, UNIT
@@ -26,25 +27,54 @@ MARGIN = 6  # from the frame to the states' names
 Sizes = Mapping[str, Size]
 
 
-def place(scene: Scene, rows: Mapping[str, float] | None = None) -> Placement:
+@dataclass(frozen=True)
+class Choice:
+    """What of a placement may be otherwise; empty is the usual one.
+
+    Parameters
+    ----------
+    rows : mapping
+        Op -> row, to stand elsewhere than in the row that the order of the column gives.
+    columns : mapping
+        Item -> column, numbers of the usual columns; one between two of them is a new one.
+    layers, inputs, above, below : tuple of str
+        Another order of the layers, of the inputs, of the conveyors, of the states without one.
+    spread : int
+        By how much rows and columns stand further apart.
+    """
+
+    rows: Mapping[str, float] = field(default_factory=dict)
+    columns: Mapping[str, float] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    spread: int = 0
+
+
+def place(scene: Scene, choice: Choice | None = None, columns: Columns | None = None) -> Placement:
     """Return the placement of a scene.
 
     Parameters
     ----------
     scene : Scene
         What is to be placed.
-    rows : mapping, optional
-        Op -> row, to stand elsewhere than in the row that the order of the column gives.
+    choice : Choice, optional
+        How, if not as usual.
+    columns : Columns, optional
+        The usual columns for the choice's order of layers, if they are known.
     """
-    columns = assign_columns(scene)
-    chosen = _rows(scene, columns, rows or {})
+    choice = choice or Choice()
+    scene = _reordered(scene, choice)
+    columns = rearranged(columns or assign_columns(scene, choice.layers), choice.columns)
+    chosen = _rows(scene, columns, choice.rows)
     bundles = find_bundles(scene, columns.of)
     counts = {key: entering(key, scene, bundles) for key in scene.items}
     sizes = {key: size_of(item, counts[key]) for key, item in scene.items.items()}
-    across, right = _column_places(scene, columns, sizes, bundles)
+    across, right = _column_places(scene, columns, sizes, bundles, choice.spread)
     outputs = scene.of_kind("output")
     width = right + 6 + sum(_step(sizes[key]) for key in outputs[1:]) + (3 if outputs else 0)
-    heights, height = _heights(scene, columns, chosen, len(bundles))
+    heights, height = _heights(scene, columns, chosen, len(bundles), choice.spread)
     boxes = {
         key: Box(across[column], heights[key], *sizes[key], ports_of(scene.items[key], sizes[key], counts[key]))
         for key, column in columns.of.items()
@@ -60,6 +90,20 @@ def place(scene: Scene, rows: Mapping[str, float] | None = None) -> Placement:
         width=width,
         height=height,
     )
+
+
+def _reordered(scene: Scene, choice: Choice) -> Scene:
+    """Return a scene with inputs and states in the order chosen."""
+    if choice.inputs:
+        rest = {key: item for key, item in scene.items.items() if item.kind != "input"}
+        scene = replace(scene, items={key: scene.items[key] for key in choice.inputs} | rest)
+    if choice.below:
+        states = {state.name: state for state in scene.states}
+        above = tuple(state for state in scene.states if state.name not in choice.below)
+        scene = replace(scene, states=(*above, *(states[name] for name in choice.below)))
+    if choice.above:
+        scene = replace(scene, conveyors={name: scene.conveyors[name] for name in choice.above})
+    return scene
 
 
 # ---- rows and heights
@@ -81,22 +125,25 @@ def _rows(scene: Scene, columns: Columns, wanted: Mapping[str, float]) -> dict[s
     return found
 
 
-def _heights(scene: Scene, columns: Columns, rows: Mapping[str, float], bundles: int) -> tuple[dict[str, int], int]:
+def _heights(
+    scene: Scene, columns: Columns, rows: Mapping[str, float], bundles: int, spread: int
+) -> tuple[dict[str, int], int]:
     """Return the height of each placed item and of each state's line, and the frame's height."""
     below = [state.name for state in scene.states if state.name not in scene.conveyors]
-    layer_row = LAYER_ROW if scene.of_kind(*LAYERS) else LAYER_ROW - ROW
+    step = ROW + spread
+    layer_row = LAYER_ROW + spread if scene.of_kind(*LAYERS) else LAYER_ROW - ROW
     layer_row += BUS_STEP * (max(len(below) - 1, 0) + max(bundles - 1, 0))
     middle = ceil(max((row + 1 for row in rows.values()), default=0))
-    top = layer_row + ROW * (middle + len(scene.conveyors)) + (0 if scene.conveyors else 2)
+    top = layer_row + step * (middle + len(scene.conveyors)) + (0 if scene.conveyors else 2)
     found: dict[str, int] = {}
     for place, (state, path) in enumerate(scene.conveyors.items()):
-        found.update(dict.fromkeys((*path, f"state {state}"), top - ROW * place))
+        found.update(dict.fromkeys((*path, f"state {state}"), top - step * place))
     for place, state in enumerate(below):
         found[f"state {state}"] = _bus(len(below)) - BUS_STEP * place
     for key in columns.of:
         if key not in found:
             in_row = scene.items[key].kind in LAYERS
-            found[key] = layer_row if in_row else int(layer_row + ROW * (middle - rows.get(key, 0.0)))
+            found[key] = layer_row if in_row else int(layer_row + step * (middle - rows.get(key, 0.0)))
     return found, top + 4
 
 
@@ -109,11 +156,11 @@ def _bus(states: int) -> int:
 
 
 def _merge_points(scene: Scene, bundles: tuple[Bundle, ...], boxes: Mapping[str, Box]) -> dict[str, Point]:
-    """Return the points where wires join: at the left, or for a further bundle before its first layer."""
+    """Return the points where wires join: at the left, or for a bundle of inner values before its first layer."""
     bus = _bus(sum(state.name not in scene.conveyors for state in scene.states))
     found: dict[str, Point] = {}
     for place, bundle in enumerate(bundles):
-        if place == 0:
+        if enters(scene, bundle):
             for name, x in zip(bundle.merges, _first_merges(scene, bundle), strict=True):
                 found[name] = (x, bus)
             continue
@@ -131,7 +178,9 @@ def _first_merges(scene: Scene, bundle: Bundle) -> list[int]:
     return found[1:]
 
 
-def _column_places(scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[Bundle, ...]) -> tuple[list[int], int]:
+def _column_places(
+    scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[Bundle, ...], spread: int
+) -> tuple[list[int], int]:
     """Return the x of each column, apart enough for boxes, labels and joining wires, and the last end."""
     count = max(columns.count, 1)
     half, label, joining = [0.0] * count, [0.0] * count, [0] * count
@@ -139,14 +188,16 @@ def _column_places(scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[
         half[column] = max(half[column], sizes[key][0])
         if scene.items[key].name is not None:
             label[column] = max(label[column], (name_width(scene.items[key].name, LABEL_FONT) + 12) / UNIT)
-    for bundle in bundles[1:]:
+    for bundle in bundles:
+        if enters(scene, bundle):
+            continue
         joining[min(columns.of[layer] for layer in bundle.layers)] += MERGE_STEP * len(bundle.merges)
-    last = [x for bundle in bundles[:1] for x in _first_merges(scene, bundle)]
+    last = [x for bundle in bundles if enters(scene, bundle) for x in _first_merges(scene, bundle)]
     left = max([FIRST_INPUT, *last, *input_places(scene, FIRST_INPUT).values()]) + 5
     places = [left + joining[0] + max(0, ceil(half[0] - LAYER_SIZE[0]))]
     for column in range(1, count):
-        boxes = half[column - 1] + half[column] + 2.9
-        step = max(COLUMN, ceil(boxes), ceil(label[column - 1] + 2))
+        boxes = half[column - 1] + half[column] + 2.9 + spread
+        step = max(COLUMN + spread, ceil(boxes), ceil(label[column - 1] + 2))
         places.append(places[-1] + step + joining[column])
     return places, places[-1] + max(0, ceil(half[-1] - LAYER_SIZE[0]), ceil(label[-1]) - 6)
 

@@ -3,24 +3,25 @@
 * A state named ``c`` that is a conveyor is the memory of the well-known figure and is written as there: C.
   Every other state, input and output keeps its own name. A cotangent ``d_h`` is written ∂h; an adjoint
   runs backwards in time, so its states go from t to t−1.
-* A layer called ``candidate`` is that of the conveyor which it reaches and is written with a tilde: C̃.
-* Any other layer is written as the first letter of its name, ``forget`` as f, as long as no other layer,
-  state or input of the cell begins with that letter; otherwise with its full name.
+* Layers have the names that they have in equations: see `lstmgraph.notation.names`.
+
+All this where a figure is asked for symbols; asked for names it writes every name as the cell does.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from lstmgraph.errors import DrawingError, nearest
+from lstmgraph.notation.names import COTANGENT, layer_words
 from lstmgraph.visual.records import Name
 
 NOW, BEFORE = "t", "t−1"
-CANDIDATE, TILDE = "candidate", "\u0303"
+SYMBOLS, NAMES = "symbols", "names"
 
 
 def shown(name: str, conveyors: Iterable[str] = ()) -> str:
     """Return a state's, input's or output's name as it is drawn."""
     if name.startswith("d_") and len(name) > 2:
-        return "∂" + shown(name[2:])
+        return COTANGENT + shown(name[2:])
     return "C" if name == "c" and "c" in conveyors else name
 
 
@@ -46,21 +47,16 @@ def layer_names(labels: Iterable[str], taken: Iterable[str], reached: Mapping[st
     reached : mapping
         Label -> the shown name of the conveyor that the layer reaches.
     """
-    labels = list(labels)
-    letters = Counter(label[0].lower() for label in labels if not _is_candidate(label, reached))
-    letters.update(name.lower() for name in {*taken, *reached.values()} if len(name) == 1)
-    candidates = Counter(reached[label] for label in labels if _is_candidate(label, reached))
-    found = {}
-    for label in labels:
-        if _is_candidate(label, reached) and candidates[reached[label]] == 1 and len(reached[label]) == 1:
-            found[label] = Name(reached[label] + TILDE, NOW)
-        else:
-            found[label] = Name(label[0] if letters[label[0].lower()] == 1 and label[0].isalpha() else label, NOW)
-    return found
+    return {label: Name(word, NOW) for label, word in layer_words(labels, taken, reached).items()}
 
 
-def _is_candidate(label: str, reached: Mapping[str, str]) -> bool:
-    return label.rpartition(".")[2] == CANDIDATE and label in reached
+def check_labels(labels: str) -> None:
+    """Raise a DrawingError unless this is a way of writing names."""
+    if labels not in (SYMBOLS, NAMES):
+        raise DrawingError(
+            f"draw: got labels {labels!r}, expected {SYMBOLS!r} (f with its subscript t) or {NAMES!r} (forget)"
+            f"{nearest(str(labels), [SYMBOLS, NAMES])}"
+        )
 
 
 def number(value: float) -> str:

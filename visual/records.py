@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["input", "old", "new", "output", "layer", "sum", "op"]
+Kind = Literal["input", "old", "new", "output", "layer", "sum", "op", "cell"]
 Form = Literal["circle", "ellipse", "layer", "box", "text"]
 Point = tuple[int, int]
 Pair = tuple[str, str]
@@ -35,7 +35,7 @@ class Item:
     key : str
         Its name in the DOT text.
     kind : str
-        What it is: input, old or new state, output, layer, sum over all steps, op.
+        What it is: input, old or new state, output, layer, sum over all steps, op, or a cell run over time.
     form : str
         How it looks.
     text : str
@@ -43,7 +43,9 @@ class Item:
     name : Name, optional
         The name in a terminal, or beside a layer.
     tooltip : str
-        What a browser shows when the pointer rests on it.
+        What a browser shows when the pointer rests on it: op, name, shape and equation.
+    shape : str
+        The shape of its value in symbols, as ``[B, H]``.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Item:
     text: str = ""
     name: Name | None = None
     tooltip: str = ""
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,24 @@ class Box:
     ports: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where something stands that no wire has to find: its centre and half its size, in grid units."""
+
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where everything stands.
 
     `merges` are the points where the wires of the `bundles` join; they take part in `links` as ends of wires
-    but are no items. `rows` is the row of each op between layers and conveyors (0 is the upper one), the
-    one thing that `lstmgraph.visual.polish` varies. The frame reaches from (0, 0) to (width, height).
+    but are no items. `rows` is the row of each op between layers and conveyors (0 is the upper one), `columns`
+    the column of each layer and op; `lstmgraph.visual.polish` varies both. The frame reaches
+    from (0, 0) to (width, height).
     """
 
     boxes: Mapping[str, Box]

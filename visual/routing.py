@@ -1,21 +1,29 @@
 """How wires run: one by one, each on the cheapest way that is left, wires of one source on one trunk.
 
-What finds no way is routed earlier in the next round. Work is counted in visited states, never in seconds, so
-that a figure is the same on any machine.
+A wire that finds no way displaces others, which are then routed again; at last each source's wires are routed
+once more among all others, and stay so if that is better. Work is counted in visited states, never in seconds,
+so that a figure is the same on any machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
+from math import inf
 
 from lstmgraph.visual.grid import ENTRIES, EXITS, FREE, RIGHT, Grid
 from lstmgraph.visual.records import Pair, Placement, Point, Scene, Wire
-from lstmgraph.visual.search import FORK, NOBODY, Chain, Goal, Search
+from lstmgraph.visual.search import FORK, Chain, Displacing, Goal, Search
+from lstmgraph.visual.sizes import name_width
+from lstmgraph.visual.style import LABEL_FONT, UNIT
 
-ROUNDS = 5  # how often all wires are routed again, those that found no way earlier
 EFFORT = 450_000  # states that the wires of one figure may visit
+GREED = {0: 1.15, 40: 1.3, 60: 2.0}  # from so many wires on, ways may cost so much more than the cheapest
+DISPLACING = 30  # so many wires may displace others
+WEAR = 15.0  # what it costs more to displace a wire where one was displaced before
 
-MANY, GREED = 40, 1.3  # beyond so many wires, ways may cost this much more than the cheapest
+BEND_COST, CROSSING_COST, LENGTH_COST = 10.0, 18.0, 0.35  # what makes the wires of a picture worse
+LIKELY = 0.6  # the part of a rival's cost that wires still to be routed will cost too
 
 
 @dataclass
@@ -25,12 +33,29 @@ class Budget:
     left: int = EFFORT
 
 
+@dataclass(frozen=True)
+class Rival:
+    """What the wires of the best picture so far cost together, and each: whoever is worse may give up."""
+
+    cost: float = inf
+    wires: Mapping[Pair, float] = field(default_factory=dict)
+
+
 @dataclass
 class _Tree:
     """The points that one source's wires have reached: point -> (previous point, direction of arrival)."""
 
     points: dict[int, tuple[int, int]]
     exit: int = -1
+
+
+@dataclass(frozen=True)
+class _Way:
+    """The way of one link: points from the source on, up to `branch` shared, and what it costs."""
+
+    points: tuple[int, ...]
+    branch: int
+    cost: float
 
 
 def route(scene: Scene, placement: Placement, budget: Budget | None = None) -> tuple[Wire, ...]:
@@ -45,18 +70,10 @@ def route(scene: Scene, placement: Placement, budget: Budget | None = None) -> t
     budget : Budget, optional
         What remains of the effort; wires that find it spent are straight and not `routed`.
     """
-    budget = budget or Budget()
-    first: list[Pair] = []
-    best: tuple[Wire, ...] = ()
-    for _ in range(ROUNDS):
-        found = _Router(scene, placement, budget).run(first)
-        missing = [(wire.source, wire.target) for wire in found if not wire.routed]
-        if not best or len(missing) < sum(not wire.routed for wire in best):
-            best = found
-        if not missing or budget.left <= 0:
-            break
-        first = missing + [pair for pair in first if pair not in missing]
-    return best
+    router = Router(scene, placement, budget or Budget())
+    router.run()
+    router.refine()
+    return router.wires()
 
 
 def conveyor_pairs(scene: Scene) -> set[Pair]:
@@ -69,28 +86,121 @@ def conveyor_pairs(scene: Scene) -> set[Pair]:
     return found
 
 
+def greed_for(wires: int) -> float:
+    """Return how much dearer than the cheapest a way may be, in a figure of so many wires."""
+    return next(greed for least, greed in reversed(GREED.items()) if wires >= least)
+
+
 @dataclass
-class _Router:
-    """One round: all links, one after the other."""
+class Router:
+    """The wires of one placement, while they are routed."""
 
     scene: Scene
     placement: Placement
     budget: Budget
     grid: Grid = field(init=False)
+    order: list[Pair] = field(init=False)  # in which wires are routed
+    nets: dict[str, int] = field(init=False)  # source -> number
+    straight: set[Pair] = field(init=False)
+    greed: float = field(init=False)
     trees: dict[str, _Tree] = field(default_factory=dict)
-    nets: dict[str, int] = field(default_factory=dict)
+    ways: dict[Pair, _Way] = field(default_factory=dict)
     used: dict[tuple[str, int, int], int] = field(default_factory=dict)  # (item, side, port) -> net
+    displaced: int = 0  # how many wires have displaced others
+    crossed: int = 0  # how often wires cross
+    ends: set[int] = field(init=False)  # the middles of boxes and the points where wires join
+    fixed: set[int] = field(default_factory=set)  # points of the conveyors, which never give way
+    worn: dict[int, float] = field(default_factory=dict)  # point -> what it costs to displace a wire here
 
-    def run(self, first: Sequence[Pair]) -> tuple[Wire, ...]:
+    def __post_init__(self) -> None:
         self.grid = Grid(self.placement, {key: item.kind for key, item in self.scene.items.items()})
+        for key, item in self.scene.items.items():
+            if item.kind == "layer" and item.name is not None:
+                self.grid.reserve(self.placement.boxes[key], name_width(item.name, LABEL_FONT) / UNIT)
+        places = [(box.x, box.y) for box in self.placement.boxes.values()] + [*self.placement.merges.values()]
+        self.ends = {self.grid.index(*place) for place in places}
         links = self.placement.links
         self.nets = {source: number for number, source in enumerate(dict.fromkeys(s for s, _ in links), start=1)}
-        straight = conveyor_pairs(self.scene)
-        ranks = {pair: place for place, pair in enumerate(first)}
-        found: dict[Pair, Wire] = {}
-        for pair in sorted(links, key=lambda pair: self._rank(pair, ranks, pair in straight)):
-            found[pair] = self._connect(*pair)
-        return tuple(found[pair] for pair in links)
+        self.greed = greed_for(len(links))
+        self.straight = conveyor_pairs(self.scene)
+        self.order = sorted(links, key=self._rank)
+
+    def run(self, rival: Rival | None = None) -> bool:
+        """Route all wires that have no way yet; give up and return False when they are surely worse than a rival's."""
+        ranks = {pair: place for place, pair in enumerate(self.order)}
+        owed = {pair: LIKELY * cost for pair, cost in rival.wires.items() if pair not in self.ways} if rival else {}
+        waiting = [place for place, pair in enumerate(self.order) if pair not in self.ways]
+        heapify(waiting)
+        while waiting:
+            pair = self.order[heappop(waiting)]
+            if pair in self.ways:
+                continue
+            if not self._connect(*pair):
+                if rival:
+                    return False
+                for other in self._displace(*pair):
+                    heappush(waiting, ranks[other])
+            owed.pop(pair, None)
+            if rival and self.cost() + sum(owed.values()) > rival.cost:
+                return False
+        return True
+
+    def cost(self) -> float:
+        """Return what the wires cost that have a way."""
+        return CROSSING_COST * self.crossed + sum(way.cost for way in self.ways.values())
+
+    def costs(self) -> dict[Pair, float]:
+        """Return what each wire costs that has a way, crossings apart."""
+        return {pair: way.cost for pair, way in self.ways.items()}
+
+    def adopt(self, other: "Router", moved: Collection[str]) -> None:
+        """Take over the wires of a router for the same frame that do not touch the boxes that moved."""
+        near = {point for key in moved for point in self.grid.around(self.placement.boxes[key])}
+        links = self.placement.links
+        own = {source for source, target in links if source in moved or target in moved}
+        for source, tree in other.trees.items():
+            if source in own or not near.isdisjoint(tree.points) or source not in self.nets:
+                continue
+            self.trees[source] = tree
+            self._mark(source, self.nets[source])
+        kept = {other.nets[source] for source in self.trees}
+        names = {net: source for source, net in other.nets.items()}
+        self.ways = {pair: way for pair, way in other.ways.items() if pair[0] in self.trees}
+        self.used = {lane: self.nets[names[net]] for lane, net in other.used.items() if net in kept}
+        self.fixed = {point for pair in self.straight if pair in self.ways for point in self.ways[pair].points}
+        self.crossed = sum(self._crossings(source) for source in self.trees) // 2
+
+    def refine(self) -> None:
+        """Route the wires of each source once more, now that all others are there; keep what is better."""
+        for source in self.nets:
+            pairs = [pair for pair in self.order if pair[0] == source]
+            if self.budget.left <= 0 or any(pair not in self.ways or pair in self.straight for pair in pairs):
+                continue
+            tree, ways = self.trees[source], {pair: self.ways[pair] for pair in pairs}
+            used = {lane for lane, net in self.used.items() if net == self.nets[source]}
+            before = self.cost()
+            self._remove(source)
+            if all(self._connect(*pair) for pair in pairs) and self.cost() < before:
+                continue
+            self._remove(source)
+            self.trees[source] = tree
+            self.ways.update(ways)
+            self.used.update(dict.fromkeys(used, self.nets[source]))
+            self._mark(source, self.nets[source])
+            self.crossed += self._crossings(source)
+
+    def wires(self) -> tuple[Wire, ...]:
+        """Return the wires, in the order of the links; what has no way is straight."""
+        found: list[Wire] = []
+        for source, target in self.placement.links:
+            way = self.ways.get((source, target))
+            if way is None:
+                found.append(Wire(source, target, (self._at(source), self._at(target)), 0, False))
+            else:
+                found.append(Wire(source, target, tuple(self.grid.point(p) for p in way.points), way.branch))
+        return tuple(found)
+
+    # ---- order and places
 
     def _at(self, key: str) -> Point:
         if key in self.placement.merges:
@@ -98,14 +208,12 @@ class _Router:
         box = self.placement.boxes[key]
         return box.x, box.y
 
-    def _rank(self, pair: Pair, ranks: dict[Pair, int], straight: bool) -> tuple[float, float]:
-        """Return when a link is routed: conveyors, what failed, bundles, verticals, short before long."""
+    def _rank(self, pair: Pair) -> tuple[float, float]:
+        """Return when a link is routed: conveyors, bundles, verticals, short before long, what leaves the frame."""
         source, target = pair
         (x0, y0), (x1, y1) = self._at(source), self._at(target)
-        if straight:
+        if pair in self.straight:
             return 0, x0
-        if pair in ranks:
-            return 0.5, ranks[pair]
         if target in self.placement.merges:
             return 1, abs(y0 - y1)
         if source in self.placement.merges:
@@ -115,82 +223,163 @@ class _Router:
         late = {"new": 5, "output": 6}.get(self.scene.items[target].kind, 4)
         return late, abs(x0 - x1) + abs(y0 - y1)
 
-    def _connect(self, source: str, target: str) -> Wire:
-        """Search a link's way, mark it as taken and return it."""
-        start = self.grid.index(*self._at(source))
+    # ---- one wire
+
+    def _connect(self, source: str, target: str, displacing: bool = False) -> bool:
+        """Search a link's way and mark it as taken; return whether there is one."""
+        grid, net = self.grid, self.nets[source]
+        start = grid.index(*self._at(source))
         tree = self.trees.setdefault(source, _Tree({start: (-1, -1)}))
-        chain = self._search(source, target, tree, start)
-        if not chain:
-            return Wire(source, target, (self._at(source), self._at(target)), 0, False)
-        trunk: list[int] = []
-        point = chain[0][0]
-        while point >= 0:
-            trunk.append(point)
-            point = tree.points[point][0]
-        self._occupy(source, target, tree, chain)
-        whole = trunk[::-1] + [point for point, _ in chain[1:]]
-        return Wire(source, target, tuple(self.grid.point(p) for p in whole), len(trunk) - 1)
+        starts = self._starts(source, tree, start, displacing)
+        self._mark(source, 0)
+        search = Search(
+            grid,
+            grid.numbers[source],
+            self._goal(target, displacing),
+            tree.points,
+            self.greed,
+            Displacing(self.fixed, self.worn) if displacing else None,
+        )
+        chain, visited = search.run(starts, self.budget.left)
+        if displacing:
+            self._evict(source, target, chain)
+        self._mark(source, net)
+        self.budget.left -= visited
+        if chain:
+            self._occupy(source, target, tree, chain)
+        return bool(chain)
+
+    def _displace(self, source: str, target: str) -> list[Pair]:
+        """Route a wire where others have to give way; return the wires that are to be routed again."""
+        before = set(self.ways)
+        self.displaced += 1
+        if self.budget.left > 0 and self.displaced <= DISPLACING:
+            self._connect(source, target, True)
+        return [pair for pair in self.order if pair in before and pair not in self.ways]
+
+    def _evict(self, source: str, target: str, chain: Chain) -> None:
+        """Remove the wires of every source that is in a chain's way."""
+        grid = self.grid
+        conflicts: dict[int, None] = {}
+
+        def meet(point: int, net: int) -> None:
+            if net and net != self.nets[source]:
+                conflicts[net] = None
+                self.worn[point] = self.worn.get(point, 0.0) + WEAR
+
+        ends = self._goal(target, True).ends
+        for (here, before), (there, way) in pairwise(chain):
+            if before != way and grid.owner[here] == FREE:
+                meet(here, grid.level[here])
+                meet(here, grid.upright[here])
+            if there not in ends:
+                meet(there, (grid.upright if way & 1 else grid.level)[there])
+        if chain:
+            end, way = chain[-1]
+            meet(end, self.used.get((target, way ^ 2, grid.port[end]), 0) if target in self.placement.boxes else 0)
+            meet(chain[0][0], self.used.get((source, chain[0][1], 0), 0))
+        names = {net: name for name, net in self.nets.items()}
+        for net in conflicts:
+            self._remove(names[net])
+
+    def _remove(self, source: str) -> None:
+        """Take all wires of a source away."""
+        net = self.nets[source]
+        self.crossed -= self._crossings(source)
+        self._mark(source, 0)
+        self.trees.pop(source, None)
+        self.used = {lane: owner for lane, owner in self.used.items() if owner != net}
+        self.ways = {pair: way for pair, way in self.ways.items() if pair[0] != source}
+
+    def _crossings(self, source: str) -> int:
+        """Return at how many points the wires of a source cross others."""
+        level, upright = self.grid.level, self.grid.upright
+        tree = self.trees.get(source)
+        ends = self.ends
+        return sum(
+            bool(level[point] and upright[point] and level[point] != upright[point] and point not in ends)
+            for point in (tree.points if tree else ())
+        )
+
+    def _mark(self, source: str, net: int) -> None:
+        """Mark all wires of a source on the grid, with its net or as not there."""
+        tree = self.trees.get(source)
+        if tree is None:
+            return
+        level, upright, own = self.grid.level, self.grid.upright, (0, self.nets[source])
+        for there, (here, direction) in tree.points.items():
+            if here >= 0:
+                marks = upright if direction & 1 else level
+                for point in (here, there):
+                    if marks[point] in own:
+                        marks[point] = net
 
     def _occupy(self, source: str, target: str, tree: _Tree, chain: Chain) -> None:
         grid, net = self.grid, self.nets[source]
-        if tree.points[chain[0][0]][0] < 0:
+        first = chain[0][0]
+        trunk: list[int] = []
+        point = first
+        while point >= 0:
+            trunk.append(point)
+            point = tree.points[point][0]
+        if tree.points[first][0] < 0:
             tree.exit = chain[0][1]
-            self.used[source, tree.exit, 0] = net
-        for (here, _), (there, direction) in pairwise(chain):
-            marks = grid.upright if direction % 2 else grid.level
+            if source in self.placement.boxes:
+                self.used[source, tree.exit, 0] = net
+        crossed = 0
+        for (here, _), (there, way) in pairwise(chain):
+            marks, others = (grid.upright, grid.level) if way & 1 else (grid.level, grid.upright)
             marks[here] = marks[there] = net
-            tree.points.setdefault(there, (here, direction))
-        end, direction = chain[-1]
-        self.used[target, (direction + 2) % 4, grid.port[end]] = net
+            crossed += there not in self.ends and others[there] not in (0, net)
+            tree.points.setdefault(there, (here, way))
+        end, way = chain[-1]
+        if target in self.placement.boxes:
+            self.used[target, way ^ 2, grid.port[end]] = net
+        before = tree.points[first][1]
+        ways = [before if before >= 0 else chain[0][1], *(way for _, way in chain[1:])]
+        self.crossed += crossed
+        cost = LENGTH_COST * len(chain) + BEND_COST * sum(one != other for one, other in pairwise(ways))
+        self.ways[source, target] = _Way((*trunk[::-1], *(point for point, _ in chain[1:])), len(trunk) - 1, cost)
+        if (source, target) in self.straight:
+            self.fixed.update(point for point, _ in chain)
 
-    def _starts(self, source: str, tree: _Tree, start: int) -> list[tuple[float, int, int]]:
+    def _starts(self, source: str, tree: _Tree, start: int, displacing: bool) -> list[tuple[float, int, int]]:
         """Return (cost, point, direction) of every way to begin: at the source, or as a fork of its trunk."""
         grid, net = self.grid, self.nets[source]
         free = (0, net)
         found: list[tuple[float, int, int]] = []
         for point, (_, arrival) in tree.points.items():
             if point == start:
-                found += [(0.0, point, side) for side in self._exits(source, tree)]
+                found += [(0.0, point, side) for side in self._exits(source, tree, displacing)]
             elif grid.owner[point] == FREE and grid.level[point] in free and grid.upright[point] in free:
                 ways = [side for side in range(4) if (side + 2) % 4 != arrival]
                 found += [(0.0 if side == arrival else FORK, point, side) for side in ways]
         return found
 
-    def _exits(self, source: str, tree: _Tree) -> list[int]:
+    def _exits(self, source: str, tree: _Tree, displacing: bool) -> list[int]:
         """Return the sides on which a source may be left: a single one, once it has a wire."""
         if source in self.placement.merges:
             return [RIGHT]
         if tree.exit >= 0:
             return [tree.exit]
         sides = EXITS.get(self.scene.items[source].kind, ())
-        return [side for side in sides if (source, side, 0) not in self.used]
+        return [side for side in sides if displacing or (source, side, 0) not in self.used]
 
-    def _closed(self, target: str) -> set[tuple[int, int]]:
-        """Return the (side, port) at which a wire may not enter a target."""
+    def _goal(self, target: str, displacing: bool) -> Goal:
+        """Return where a wire to a target may end."""
+        grid, number = self.grid, self.grid.numbers[target]
         if target in self.placement.merges:
-            return set()
+            at = self.placement.merges[target]
+            return Goal(at, frozenset({grid.index(*at)}), 0, frozenset(), frozenset(), number, True)
+        box = self.placement.boxes[target]
         allowed = ENTRIES.get(self.scene.items[target].kind, ())
-        closed = {(side, port) for key, side, port in self.used if key == target}
-        return closed | {(side, 0) for side in range(4) if side not in allowed}
-
-    def _search(self, source: str, target: str, tree: _Tree, start: int) -> Chain:
-        """Return the cheapest chain of (point, direction) to the target; empty if there is none."""
-        box = self.placement.boxes.get(target)
-        goal = Goal(
-            at=self._at(target),
-            ends=frozenset({self.grid.index(*self._at(target))} if box is None else self.grid.ends(box)),
-            reach=max((abs(port) for port in box.ports), default=0) if box else 0,
-            closed=frozenset(self._closed(target)),
-            number=self.grid.numbers.get(target, NOBODY),
+        shut = {(side, 0) for side in range(4) if side not in allowed}
+        held = frozenset((side, port) for key, side, port in self.used if key == target)
+        return Goal(
+            at=(box.x, box.y),
+            ends=frozenset(grid.ends(box)),
+            reach=max((abs(port) for port in box.ports), default=0),
+            closed=frozenset(shut if displacing else shut | held),
+            held=held if displacing else frozenset(),
+            number=number,
         )
-        search = Search(
-            grid=self.grid,
-            net=self.nets[source],
-            own=self.grid.numbers.get(source, NOBODY),
-            goal=goal,
-            trunk=tree.points,
-            greed=1.0 if len(self.placement.links) <= MANY else GREED,
-        )
-        chain, visited = search.run(self._starts(source, tree, start), self.budget.left)
-        self.budget.left -= visited
-        return chain

@@ -2,48 +2,69 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
 import networkx as nx
 
 from lstmgraph.errors import DrawingError
-from lstmgraph.graph import named, operands
+from lstmgraph.graph import Node, named, operands
+from lstmgraph.plugins import ops
+from lstmgraph.traced import Network
 from lstmgraph.visual.layers import Group, Reading, find_groups
-from lstmgraph.visual.names import NOW, layer_names, new_name, number, old_name, shown
+from lstmgraph.visual.names import NAMES, NOW, SYMBOLS, check_labels, layer_names, new_name, number, old_name, shown
 from lstmgraph.visual.records import Form, Item, Kind, Name, Scene, State
+from lstmgraph.visual.wording import called as word_of
+from lstmgraph.visual.wording import shape_text, tooltip
 
 LONGEST = 12  # letters of an expression of parameters that is written into an op
 CHEAP, DEAR = 1, 4  # cost of an op on a conveyor: × and + of two values, anything else
 
 
-def read_scene(cell: Any) -> Scene:
+def read_scene(cell: Any, labels: str = SYMBOLS) -> Scene:
     """Return the scene of a cell.
 
     Parameters
     ----------
     cell : Cell
         Anything with a `graph` of primitive ops.
+    labels : str
+        How names are written: "symbols" (f with its subscript t) or "names" (forget).
 
     Raises
     ------
     DrawingError
-        If there is no such graph.
+        If there is no such graph, or no such way of writing names.
     """
+    check_labels(labels)
     graph = graph_of(cell)
     named_outputs = isinstance(getattr(cell, "returns", None), tuple)
-    return _Maker(graph, str(graph.graph.get("name") or "cell"), named_outputs).make()
+    return _Maker(graph, str(graph.graph.get("name") or "cell"), named_outputs, labels == NAMES).make()
 
 
 def graph_of(cell: Any) -> nx.MultiDiGraph:
     """Return a cell's graph, or raise a DrawingError that says what is wanted."""
-    graph = getattr(cell, "graph", None)
+    graph = getattr(getattr(cell, "traced", cell), "graph", None)
     if not isinstance(graph, nx.MultiDiGraph) or any("node" not in data for _, data in graph.nodes(data=True)):
         raise DrawingError(
             f"draw: got {type(cell).__name__}, expected a cell; write one with @lg.cell or take one from lg.cells"
         )
     return graph
+
+
+def has_recur(thing: Any) -> bool:
+    """Whether a thing has a graph over whole sequences, in which cells are run."""
+    graph = getattr(thing, "graph", None)
+    if not isinstance(graph, nx.MultiDiGraph):
+        return False
+    return any(is_recur(node) for _, node in graph.nodes(data="node")) or isinstance(thing, Network)
+
+
+def is_recur(node: Node | None) -> bool:
+    """Whether a node runs a cell over time."""
+    definition = ops().get(node.op) if node else None
+    return definition is not None and definition.kind == "recur"
 
 
 @dataclass
@@ -53,6 +74,7 @@ class _Maker:
     graph: nx.MultiDiGraph
     name: str
     named_outputs: bool  # whether the cell's author gave the outputs their names
+    as_written: bool  # whether names are written as the cell writes them
     reading: Reading = field(init=False)
     groups: dict[str, Group] = field(init=False)
     labels: dict[str, str] = field(init=False)  # root of a group -> label
@@ -68,11 +90,11 @@ class _Maker:
         self.labels = self._find_labels()
         for kind in ("input", "state"):
             for name, key in named(self.graph, kind).items():
-                self.keys[key] = self._add("old" if kind == "state" else "input", name, name)
+                self.keys[key] = self._add("old" if kind == "state" else "input", name, name, self._shape(key))
         for key in self._drawn():
             self._add_node(key)
         for name, key in named(self.graph, "output").items():
-            self._wire(self._value(key), self._add("output", name, self._output_name(name, key)))
+            self._wire(self._value(key), self._add("output", name, self._output_name(name, key), self._shape(key)))
         for name, key in named(self.graph, "sum").items():
             self.sums.setdefault(name.removeprefix("d_").rpartition(".")[0] or name, []).append(key)
         for name, keys in self.sums.items():
@@ -137,13 +159,7 @@ class _Maker:
             kind: Kind = "layer" if group.form == "layer" else "op"
             label = self.labels.get(key)
             form: Form = "layer" if kind == "layer" else "ellipse"
-            item = Item(
-                self._fresh(label or kind, bool(label)),
-                kind,
-                form,
-                group.text,
-                tooltip=self._describe(key, group),
-            )
+            item = Item(self._fresh(label or kind, bool(label)), kind, form, group.text, shape=self._shape(key))
             sources = group.sources
         self.items[item.key] = item
         self.keys[key] = item.key
@@ -153,6 +169,8 @@ class _Maker:
     def _op(self, key: str) -> Item:
         """Return the item of a primitive op; an operand that never changes is written into it: 1−, ×u."""
         node, glyph, sources = self.reading.node(key), self.reading.glyph(key), operands(self.graph, key)
+        if is_recur(node):
+            return self._cell(key)
         fixed = [place for place, source in enumerate(sources) if source not in self.reading.varying]
         text = glyph.text or node.op
         form: Form = "ellipse" if glyph.form == "none" else glyph.form
@@ -162,7 +180,20 @@ class _Maker:
             form = "circle" if form == "circle" and len(text) <= 2 else "ellipse"
         if len(self.reading.inputs(key)) > 3:
             form = "box"
-        return Item(self._fresh(node.op, False), "op", form, text, tooltip=self._describe(key, None))
+        return Item(self._fresh(node.op, False), "op", form, text, shape=shape_text(node.shape))
+
+    def _cell(self, key: str) -> Item:
+        """Return the item of a cell that is run over time; an arrow says which way."""
+        node = self.reading.node(key)
+        name, cell = str(node.attr("name")), node.attr("cell")
+        shape = max((self._shape(user) for user in self.graph.succ[key]), key=lambda text: "T" in text, default="")
+        way = "from the last step to the first" if node.attr("reverse") else "from the first step to the last"
+        text = f"{cell.name} {'←' if node.attr('reverse') else '→'}"
+        tip = f"{name}: cell {cell.name} run {way} {shape}"
+        return Item(self._fresh(name, True), "cell", "box", text, Name(name), tip, shape)
+
+    def _shape(self, key: str) -> str:
+        return shape_text(self.reading.node(key).shape)
 
     def _fixed_text(self, key: str) -> str:
         """Return how a value that never changes is written: a number, a parameter's last word, or a dot."""
@@ -178,25 +209,15 @@ class _Maker:
         text = f"{parts[0]}{sign}{parts[1]}" if len(parts) == 2 else f"{sign}({parts[0]})" if parts else "…"
         return text if len(text) <= LONGEST else "…"
 
-    def _describe(self, key: str, group: Group | None) -> str:
-        """Return the text of a tooltip: the op, what it reads that has no wire, its shape."""
-        node = self.reading.node(key)
-        members = group.members if group else {key}
-        fixed = [
-            self.reading.node(leaf)
-            for leaf in self.reading.order
-            if leaf not in self.reading.varying and any(user in members for user in self.reading.users(leaf))
-        ]
-        words = [leaf.name or leaf.op for leaf in fixed if leaf.op != "constant"]
-        shape = ", ".join(str(dim) for dim in node.shape)
-        name = self.labels.get(key)
-        head = f"{name}: {group.text}" if group and name else group.text if group else node.op
-        return f"{head} [{shape}]" + (f" with {', '.join(words)}" if words else "")
-
-    def _add(self, kind: Kind, name: str, shown_name: str) -> str:
+    def _add(self, kind: Kind, name: str, shown_name: str, shape: str) -> str:
         key = f"{kind}:{name}"
         form: Form = "text" if kind in ("old", "new") else "circle"
-        self.items[key] = Item(key, kind, form, name=Name(shown(shown_name), NOW), tooltip=f"{kind} {name}")
+        what = {"old": f"state {name} before the step", "new": f"state {name} after the step"}.get(
+            kind, f"{kind} {name}"
+        )
+        self.items[key] = Item(
+            key, kind, form, name=Name(shown(shown_name), NOW), tooltip=f"{what} {shape}", shape=shape
+        )
         return key
 
     def _output_name(self, name: str, sink: str) -> str:
@@ -208,10 +229,10 @@ class _Maker:
         return states.get(value, name)
 
     def _add_state(self, name: str, sink: str) -> State:
-        value, new = self._value(sink), self._add("new", name, name)
+        value, new = self._value(sink), self._add("new", name, name, self._shape(sink))
         self._wire(value, new)
         if f"old:{name}" not in self.items:
-            self._add("old", name, name)
+            self._add("old", name, name, self._shape(sink))
         return State(name, f"old:{name}", value, new)
 
     def _add_sum(self, name: str, sinks: list[str]) -> None:
@@ -260,8 +281,9 @@ class _Maker:
         conveyors = find_conveyors(self.items, wires, states)
         items = dict(self.items)
         for state in states:
-            items[state.old] = _renamed(items[state.old], old_name(state.name, conveyors))
-            items[state.new] = _renamed(items[state.new], new_name(state.name, conveyors))
+            shown_as = () if self.as_written else conveyors
+            items[state.old] = replace(items[state.old], name=old_name(state.name, shown_as))
+            items[state.new] = replace(items[state.new], name=new_name(state.name, shown_as))
         taken = [item.name.base for item in items.values() if item.name and item.kind in ("old", "input")]
         labels = {self.keys[root]: label for root, label in self.labels.items() if root in self.keys}
         reached = _reached(wires, labels, conveyors)
@@ -269,7 +291,12 @@ class _Maker:
             labels.values(), taken, {labels[key]: shown(name, conveyors) for key, name in reached.items()}
         )
         for key, label in labels.items():
-            items[key] = _renamed(items[key], words[label])
+            items[key] = replace(items[key], name=Name(label) if self.as_written else words[label])
+        called = {node: word_of(items[key]) for node, key in self.keys.items()}
+        for node, key in self.keys.items():
+            if items[key].kind in ("layer", "op") and not items[key].tooltip:
+                text = tooltip(self.reading, node, items[key], self.groups.get(node), called)
+                items[key] = replace(items[key], tooltip=text)
         return Scene(self.name, items, wires, states, conveyors)
 
 
@@ -278,10 +305,6 @@ def _common_start(labels: list[str]) -> str:
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*labels, strict=False))
     common = "".join(letters[0] for letters in same).rstrip("._")
     return common if len(common) > 1 else ""
-
-
-def _renamed(item: Item, name: Name) -> Item:
-    return Item(item.key, item.kind, item.form, item.text, name, item.tooltip)
 
 
 def _reached(

@@ -1,19 +1,24 @@
 """The cheapest way of one wire: A* on the unit grid over (point, direction).
 
 A step, a bend, a crossing and a step beside a foreign wire have their costs; to run on a foreign wire, to run
-through a box, or to bend on a foreign wire is forbidden. A box is entered and left only on its lanes.
+through a box, or to bend on a foreign wire is forbidden, or in a search that may displace other wires, dear.
+A box is entered and left only on its lanes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from math import inf
 
-from lstmgraph.visual.grid import END, FREE, LEFT, Grid
+from lstmgraph.visual.grid import LEFT, Grid
 from lstmgraph.visual.records import Point
 
-BEND, CROSSING, BESIDE_WIRE, BESIDE_BOX, OWN_TRUNK, PORT = 4.0, 7.0, 1.2, 0.4, 6.0, 6.0
+BEND, CROSSING, BESIDE_WIRE, OWN_TRUNK, PORT = 4.0, 10.0, 1.2, 6.0, 6.0
 FORK = 3.0  # leaving a trunk sideways: less than a bend, since the trunk is there already
-NOBODY = -9  # the number of what is no box: a merge point
+DISPLACED = 30.0  # for each point at which another wire must give way
+
+_WAYS = tuple((way, (way + 1) & 3, (way + 3) & 3) for way in range(4))
+_STRAIGHT = tuple((way,) for way in range(4))
 
 Chain = list[tuple[int, int]]
 
@@ -31,47 +36,65 @@ class Goal:
     reach : int
         How far to the side of the middle the ends lie.
     closed : frozenset of (int, int)
-        The (side, port) that are taken or not for wires.
+        The (side, port) that are not for wires, or taken for good.
+    held : frozenset of (int, int)
+        The (side, port) whose wires must give way.
     number : int
-        The target's number on the grid, or NOBODY for a merge point.
+        The target's number on the grid.
+    merge : bool
+        Whether it is a point where wires join.
     """
 
     at: Point
     ends: frozenset[int]
     reach: int
     closed: frozenset[tuple[int, int]]
+    held: frozenset[tuple[int, int]]
     number: int
+    merge: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Displacing:
+    """That other wires may give way: where they never do, and where they had to before: point -> cost."""
+
+    fixed: Collection[int]
+    worn: Mapping[int, float]
+
+    def cost(self, point: int) -> float:
+        """Return what it costs that the wire at a point gives way."""
+        return inf if point in self.fixed else DISPLACED + self.worn.get(point, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """The search for one wire.
 
     Parameters
     ----------
     grid : Grid
-        What is free, and which wires are there.
-    net : int
-        The net of the wire: it may touch its own.
+        What is free, and where foreign wires are; the wire's own net is not marked on it.
     own : int
-        The source's number on the grid, or NOBODY.
+        The source's number on the grid.
     goal : Goal
-        Where it is to end.
-    trunk : mapping
-        The points that the net has reached already.
+        Where the wire is to end.
+    trunk : collection of int
+        The points that its net has reached already.
     greed : float
         1 finds the cheapest way; more finds one sooner, at most so many times as dear.
+    displacing : Displacing, optional
+        If given, other wires may be displaced.
     """
 
     grid: Grid
-    net: int
     own: int
     goal: Goal
-    trunk: Mapping[int, object]
-    greed: float
+    trunk: Collection[int]
+    greed: float = 1.0
+    displacing: Displacing | None = None
 
     def run(self, starts: Iterable[tuple[float, int, int]], limit: int) -> tuple[Chain, int]:
-        """Return the cheapest chain of (point, direction), empty if none is found, and the effort.
+        """Return the cheapest chain of (point, direction), empty if none is found, and how many states were visited.
 
         Parameters
         ----------
@@ -80,79 +103,82 @@ class Search:
         limit : int
             How many states may be visited.
         """
-        heap = [
-            (cost + self._ahead(point, direction), -place, cost, point * 4 + direction, -1)
-            for place, (cost, point, direction) in enumerate(starts)
-        ]
+        grid, ends, reach, greed = self.grid, self.goal.ends, self.goal.reach, self.greed
+        goal_x, goal_y, xs, ys = self.goal.at[0] - grid.left, self.goal.at[1] - grid.bottom, grid.xs, grid.ys
+        heap = [(cost, -place, cost, point * 4 + way, -1) for place, (cost, point, way) in enumerate(starts)]
         heapify(heap)
-        count, came = -len(heap), dict[int, int]()
+        count, came, best = -len(heap), dict[int, int](), dict[int, float]()
         while heap and len(came) < limit:
             _, _, cost, state, previous = heappop(heap)
             if state in came:
                 continue
             came[state] = previous
-            point, direction = state >> 2, state & 3
-            if previous >= 0 and point in self.goal.ends:
+            if previous >= 0 and state >> 2 in ends:
                 return _chain(came, state), len(came)
-            for weight, after in self._steps(point, direction, cost, previous >= 0):
-                if after not in came:
-                    count -= 1  # of equal ways the newest first: it is nearest to the end
-                    heappush(heap, (weight + self._ahead(after >> 2, after & 3), count, weight, after, state))
+            for weight, after in self._steps(state >> 2, state & 3, cost, previous >= 0):
+                if after in came or weight >= best.get(after, inf):
+                    continue
+                best[after] = weight
+                count -= 1  # of equal ways the newest first: it is nearest to the end
+                there, way = after >> 2, after & 3
+                x, y = goal_x - xs[there], goal_y - ys[there]
+                if reach:
+                    x = 0 if -reach <= x <= reach else x - reach if x > 0 else x + reach
+                    y = 0 if y == 1 else y
+                forward, sideward = (x, y, -x, -y)[way], x if way & 1 else y
+                length = (x if x > 0 else -x) + (y if y > 0 else -y)
+                least = greed * (length + (BEND + BEND if forward < 0 else BEND if sideward else 0.0))
+                heappush(heap, (weight + least, count, weight, after, state))
         return [], len(came)
-
-    def _ahead(self, point: int, direction: int) -> float:
-        """Return what a way from here costs at least: its length and the bends that it cannot do without."""
-        grid, reach = self.grid, self.goal.reach
-        x = self.goal.at[0] - point // grid.span - grid.left
-        y = self.goal.at[1] - point % grid.span - grid.bottom
-        if reach:
-            x = 0 if -reach <= x <= reach else x - reach if x > 0 else x + reach
-            y = 0 if y == 1 else y
-        along, across = (y, x) if direction & 1 else (x, y)
-        back = along < 0 if direction < 2 else along > 0
-        return self.greed * (abs(x) + abs(y) + BEND * (2 if back else 1 if across else 0))
 
     def _steps(self, point: int, direction: int, cost: float, begun: bool) -> list[tuple[float, int]]:
         """Return (cost, state) of every step from a point: straight on, or around a corner."""
-        grid, free = self.grid, (0, self.net)
-        owner, ends = grid.owner, self.goal.ends
-        ways: tuple[int, ...] = (direction,)
-        if begun and owner[point] == FREE and grid.level[point] in free and grid.upright[point] in free:
-            ways = (direction, (direction + 1) & 3, (direction + 3) & 3)
+        grid, ends, displacing = self.grid, self.goal.ends, self.displacing
+        level, upright, owner = grid.level, grid.upright, grid.owner
+        foreign = level[point] or upright[point]
+        ways = _WAYS if begun and not owner[point] and (not foreign or displacing) else _STRAIGHT
         found: list[tuple[float, int]] = []
-        for way in ways:
+        for way in ways[direction]:
             there = point + grid.deltas[way]
-            number = owner[there]
-            if number < 0 or (number and not self._lane_leads(point, there, way)):
+            if owner[there] < 0:
                 continue
-            along, across = (grid.upright, grid.level) if way & 1 else (grid.level, grid.upright)
-            weight = cost + 1.0 + (BEND + grid.rim[point] if way != direction else 0.0)
-            if there not in ends:
-                if along[there] not in free:
-                    continue
-                weight += CROSSING if across[there] not in free else 0.0
-                weight += OWN_TRUNK if there in self.trunk else 0.0
-            elif self.goal.number == NOBODY and way == LEFT:
-                continue  # a bundle leaves its merge point to the right
-            if number and grid.port[there] and grid.side[there] == END:
-                weight += PORT
-            beside = grid.deltas[(way + 1) & 3]
-            weight += BESIDE_BOX * (grid.crowded_upright if way & 1 else grid.crowded_level)[there]
-            weight += BESIDE_WIRE * (along[there + beside] not in free) + BESIDE_WIRE * (
-                along[there - beside] not in free
-            )
-            found.append((weight, there * 4 + way))
+            if way & 1:
+                along, across, weight, beside = upright, level, cost + grid.cost_upright[there], grid.deltas[0]
+            else:
+                along, across, weight, beside = level, upright, cost + grid.cost_level[there], 1
+            if owner[there]:
+                weight += self._lane_cost(point, there, way)
+            if way != direction:
+                weight += BEND + grid.rim[point]
+                if foreign and displacing:
+                    weight += displacing.cost(point)
+            if there in ends:
+                weight += inf if self.goal.merge and way == LEFT else 0.0  # a bundle leaves to the right
+            else:
+                if along[there]:
+                    weight += displacing.cost(there) if displacing else inf
+                elif across[there]:
+                    weight += CROSSING
+                if there in self.trunk:
+                    weight += OWN_TRUNK
+            weight += BESIDE_WIRE * (bool(along[there + beside]) + bool(along[there - beside]))
+            if weight < inf:
+                found.append((weight, there * 4 + way))
         return found
 
-    def _lane_leads(self, point: int, there: int, way: int) -> bool:
-        """Whether a step onto a box's lane leads out of the source or into the target at an open side."""
+    def _lane_cost(self, point: int, there: int, way: int) -> float:
+        """Return what a step onto a box's lane costs: none out of the source or in at an open side of the target."""
         grid, goal = self.grid, self.goal
-        number, side = grid.owner[there], grid.side[there]
+        number, side, port = grid.owner[there], grid.side[there], grid.port[there]
         if number == self.own:
-            return side == way
-        if number != goal.number or (way ^ 2, grid.port[there]) in goal.closed:
-            return False
-        return side ^ 2 == way or (there in goal.ends and grid.owner[point] == number)
+            return 0.0 if side == way else inf
+        if number != goal.number or (way ^ 2, port) in goal.closed:
+            return inf
+        if goal.merge or side ^ 2 == way:
+            return 0.0
+        if there not in goal.ends or grid.owner[point] != number:
+            return inf
+        return (PORT if port else 0.0) + (DISPLACED if (way ^ 2, port) in goal.held else 0.0)
 
 
 def _chain(came: Mapping[int, int], state: int) -> Chain:

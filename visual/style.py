@@ -1,22 +1,12 @@
-"""How figures look: colours, fonts and sizes, each in one place."""
+"""How large things are in figures, and in which type: each in one place. Colours stand in themes."""
 
 UNIT = 9.0  # points to one step of the grid
 CORNER = 8.0  # radius of a wire's corner, in points
 ARROW = 6.5  # length of an arrowhead, in points
 FONT = "Helvetica"  # exactly this: a list of fonts makes the bundled engine measure with another one
 
-FRAME_FILL, FRAME_LINE = "#E3F1DA", "#8FB37C"
-WIRE, TEXT, LABEL = "#2B2B2B", "#222222", "#444444"
+WIRE, TEXT = "#2B2B2B", "#222222"
 FRAME_PEN, PEN = 1.6, 1.3
-
-# kind of item -> fill and outline
-COLOURS = {
-    "layer": ("#FCEBB6", "#C9A94B"),
-    "sum": ("#F3E3C3", "#B08D4A"),
-    "op": ("#F6C3CD", "#C9788A"),
-    "input": ("#C7E2F6", "#6FA4C9"),
-    "output": ("#E2CDF0", "#A27FBE"),
-}
 
 COLUMN, ROW = 8, 6  # least distance of columns and of rows, in grid units
 LAYER_SIZE = (2.5, 1.5)  # half width and half height, in grid units
@@ -25,6 +15,7 @@ ELLIPSE_SIZE = (2.6, 1.4)
 TERMINAL_SIZE = (1.9, 1.9)
 
 # Text that stands in an item: size in points
+CAPTION_FONT = 12
 LAYER_FONT, SIGN_FONT, WORD_FONT, STATE_FONT, TERMINAL_FONT, LABEL_FONT = 15, 18, 13, 16, 17, 12
 SUBSCRIPT = 0.62  # of the size of the base
 

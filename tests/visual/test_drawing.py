@@ -12,8 +12,8 @@ import lstmgraph as lg
 from lstmgraph.visual import engine
 from lstmgraph.visual.dot import write_dot
 from lstmgraph.visual.drawing import Figure, figure_kinds
-from lstmgraph.visual.flow import LARGE
 from lstmgraph.visual.layout import place
+from lstmgraph.visual.polish import LARGE
 from lstmgraph.visual.records import Picture
 from lstmgraph.visual.routing import route
 from lstmgraph.visual.scene import read_scene

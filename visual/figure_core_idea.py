@@ -1,0 +1,68 @@
+"""The figure "core-idea": one state's line through the cell, the rest faded."""
+
+from itertools import pairwise
+from typing import Any
+
+import networkx as nx
+
+from lstmgraph.errors import DrawingError, nearest
+from lstmgraph.visual.arranged import scene_of
+from lstmgraph.visual.drawing import Drawing
+from lstmgraph.visual.figure_cell import inside
+from lstmgraph.visual.look import Look, Mark
+from lstmgraph.visual.records import Pair, Scene, State
+from lstmgraph.visual.themes import theme_named
+from lstmgraph.visual.wording import called
+
+
+def figure(cell: Any, *, state: str | None = None, theme: str = "classic", labels: str = "symbols") -> Drawing:
+    """Draw the way of one state from its old to its next value.
+
+    Parameters
+    ----------
+    cell : Cell
+        Any cell with a state.
+    state : str, optional
+        Which state; by default the first that has a straight line, else the first one.
+    theme : str
+        The colours.
+    labels : str
+        "symbols" or "names".
+    """
+    colours = theme_named(theme)
+    scene = scene_of(cell, "core-idea", labels)
+    chosen = _chosen(scene, state)
+    path = _path(scene, chosen)
+    marks: dict[str | Pair, Mark] = dict.fromkeys(path, "lit")
+    marks |= dict.fromkeys(pairwise(path), "bold")
+    look = Look(colours, marks, "faded")
+    ops = ", ".join(scene.items[key].text for key in path[1:-1]) or "nothing"
+    text = (
+        f"The core idea of {scene.name}: {called(scene.items[chosen.old])} becomes {called(scene.items[chosen.new])}; "
+        f"on its way there is {ops}. All else is faded."
+    )
+    return inside(scene, look, f"{scene.name}: the core idea", text)
+
+
+def _chosen(scene: Scene, name: str | None) -> State:
+    states = {state.name: state for state in scene.states}
+    if not states:
+        raise DrawingError(f"draw: {scene.name} has no state, expected one for figure 'core-idea'; take figure='cell'")
+    if name is None:
+        return states[next(iter(scene.conveyors), next(iter(states)))]
+    if name not in states:
+        raise DrawingError(
+            f"draw: {scene.name} has no state {name!r}, expected one of {', '.join(states)}"
+            f"{nearest(str(name), list(states))}"
+        )
+    return states[name]
+
+
+def _path(scene: Scene, state: State) -> list[str]:
+    """Return the items from a state's old to its new value: its line, else the shortest way."""
+    if state.name in scene.conveyors:
+        return [state.old, *scene.conveyors[state.name], state.new]
+    graph = nx.DiGraph(scene.wires)
+    if state.old in graph and nx.has_path(graph, state.old, state.new):
+        return list(nx.shortest_path(graph, state.old, state.new))
+    return [state.value, state.new]

@@ -1,0 +1,154 @@
+"""The figure "film": what gates did over time, a row a unit, a column a step."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.errors import DrawingError, nearest
+from lstmgraph.visual.dot import document, pinned, quote
+from lstmgraph.visual.drawing import Drawing
+from lstmgraph.visual.engine import PINNED
+from lstmgraph.visual.look import Look
+from lstmgraph.visual.sketch import caption
+from lstmgraph.visual.style import CAPTION_FONT, UNIT, text_width
+from lstmgraph.visual.themes import Theme, between, theme_named
+
+MOST_STEPS, MOST_UNITS = 240, 24
+WIDTH = 60.0  # of a strip, in grid units
+UNIT_HEIGHT, LEAST_HEIGHT = 1.0, 2.5  # of a unit and of a strip
+GAP = 2.0  # between strips
+SHADES = 32  # steps between nothing and everything
+
+
+def figure(
+    recorded: Mapping[str, Any], *, row: int = 0, units: int = MOST_UNITS, steps: int | None = None,
+    theme: str = "classic",
+) -> Drawing:  # fmt: skip
+    """Draw recorded activity as strips: white lets nothing through, green everything, purple is negative.
+
+    Parameters
+    ----------
+    recorded : dict
+        Name -> array [T, B, n], as `Program.record` returns. Values beyond 1 and −1 are drawn as these.
+    row : int
+        Which of the B rows.
+    units : int
+        At most so many of the n units are drawn, evenly spaced.
+    steps : int, optional
+        Only the first so many steps. Beyond 240, neighbouring steps are drawn as their mean.
+    theme : str
+        The colours.
+    """
+    look = Look(theme_named(theme))
+    arrays = _checked(recorded, row)
+    for name, value in (("units", units), ("steps", 1 if steps is None else steps)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise DrawingError(f"draw: got {name} {value!r}, expected a whole number from 1 on")
+    left = max(text_width(name, CAPTION_FONT) for name in arrays) / UNIT + 2
+    lines: list[str] = []
+    parts = []
+    y = 0.0
+    shown = 0
+    for name, array in arrays.items():
+        values = array[:steps, row]
+        shown = len(values)
+        drawn, every = _thinned(values, units)
+        height = max(LEAST_HEIGHT, UNIT_HEIGHT * drawn.shape[1])
+        lines += _strip(look.theme, name, drawn, left, y, height)
+        parts.append(f"{name}, mean {values.mean():.2f}" if values.size else f"{name}, empty")
+        note = f"{name}\n{drawn.shape[1]} of {values.shape[1]}" if every > 1 else name
+        lines.append(caption(f"name of {name}", note, left / 2 - 1, y - height / 2, look.theme.text))
+        y -= height + GAP
+    lines += _axis(look.theme, left, y + GAP, shown)
+    text = (
+        f"Activity over {shown} steps of row {row}, a strip each: {'; '.join(parts)}. A value of 0 is white and lets "
+        "nothing through, 1 is full colour and lets everything through."
+    )
+    return Drawing(document("film", lines, look.theme), PINNED, f"film of {', '.join(arrays)}", text)
+
+
+def _checked(recorded: Any, row: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays, or raise a DrawingError that says what is wanted."""
+    if not isinstance(recorded, Mapping) or not recorded:
+        raise DrawingError(
+            f"draw: got {type(recorded).__name__}, expected a dictionary of arrays [T, B, n] for figure 'film'; "
+            "take what program.record returns"
+        )
+    arrays = {}
+    for name, value in recorded.items():
+        array = np.asarray(value)
+        if array.ndim != 3 or array.dtype.kind not in "fiub":
+            raise DrawingError(
+                f"draw: {name}: got {array.dtype} of shape {list(array.shape)}, expected numbers [T, B, n]; "
+                f"take what program.record returns{nearest(str(name), [])}"
+            )
+        if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < array.shape[1]:
+            raise DrawingError(f"draw: got row {row!r}, expected a whole number from 0 to {array.shape[1] - 1}")
+        arrays[str(name)] = array.astype(np.float64)
+    return arrays
+
+
+def _thinned(values: np.ndarray[Any, Any], units: int) -> tuple[np.ndarray[Any, Any], int]:
+    """Return [steps, units] few enough to be seen, and how many units one stands for."""
+    count = values.shape[1]
+    every = -(-count // units) if count else 1
+    values = values[:, ::every]
+    if len(values) > MOST_STEPS:
+        pieces = np.array_split(values, MOST_STEPS)
+        values = np.stack([piece.mean(axis=0) for piece in pieces])
+    return values, every
+
+
+def _strip(
+    theme: Theme, name: str, values: np.ndarray[Any, Any], left: float, top: float, height: float
+) -> Iterator[str]:
+    """Yield a box a unit, striped by time, and the strip's outline."""
+    count = values.shape[1]
+    each = height / max(count, 1)
+    for unit in range(count):
+        y = top - (unit + 0.5) * each
+        spot = pinned(left + WIDTH / 2, y, WIDTH / 2, each / 2)
+        tip = f"{name}, line {unit}"
+        yield (
+            f'{quote(f"{name} {unit}")} [class="unit" shape=box label="" penwidth=0 tooltip={quote(tip)} '
+            f"{spot} {_stripes(theme, values[:, unit])}];"
+        )
+    spot = pinned(left + WIDTH / 2, top - height / 2, WIDTH / 2, height / 2)
+    yield (
+        f'{quote(f"frame of {name}")} [class="frame" shape=box label="" color="{theme.items["note"][1]}" '
+        f"penwidth=0.8 tooltip={quote(name)} {spot}];"
+    )
+
+
+def _stripes(theme: Theme, values: np.ndarray[Any, Any]) -> str:
+    """Return one unit's values as colours from left to right; equal neighbours are one stripe."""
+    runs: list[tuple[str, int]] = []
+    for value in values:
+        colour = shade(theme, float(value))
+        if runs and runs[-1][0] == colour:
+            runs[-1] = (colour, runs[-1][1] + 1)
+        else:
+            runs.append((colour, 1))
+    if len(runs) < 2:
+        return f'style=filled fillcolor="{runs[0][0] if runs else theme.nothing}"'
+    # Graphviz wants the parts to sum to 1 within a hair: the last one takes what is left
+    parts = [f"{colour};{length / len(values):.6f}" for colour, length in runs[:-1]]
+    return f'style=striped fillcolor="{":".join([*parts, runs[-1][0]])}"'
+
+
+def shade(theme: Theme, value: float) -> str:
+    """Return the colour of a value: 0 is nothing, 1 everything, −1 its opposite; NaN has the colour of removal."""
+    if np.isnan(value):
+        return theme.removed
+    part = round(min(abs(value), 1.0) * SHADES) / SHADES
+    return between(theme.nothing, theme.everything if value >= 0 else theme.negative, part)
+
+
+def _axis(theme: Theme, left: float, bottom: float, steps: int) -> Iterator[str]:
+    """Yield the numbers of some steps below the strips."""
+    marks = sorted({0, steps // 4, steps // 2, 3 * steps // 4, max(steps - 1, 0)})
+    for step in marks:
+        x = left + WIDTH * (step + 0.5) / max(steps, 1)
+        yield caption(f"step {step}", str(step), x, bottom - 1.2, theme.quiet, 9)
+    yield caption("steps", "step", left - 2.5, bottom - 1.2, theme.quiet, 9)
