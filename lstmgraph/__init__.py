@@ -17,6 +17,7 @@ _WORDS = {
     "lstmgraph.interpreter": "interpret",
     "lstmgraph.notation.equations": "equations Equations",
     "lstmgraph.program": "compile Program Gradients",
+    "lstmgraph.reporting": "report Report",
     "lstmgraph.train": "Model load SGD Adam AdamW",
     "lstmgraph.visual": "draw Figure",
     "lstmgraph.testing": "assert_same",
@@ -99,6 +100,8 @@ if TYPE_CHECKING:
     from lstmgraph.program import Gradients as Gradients
     from lstmgraph.program import Program as Program
     from lstmgraph.program import compile as compile
+    from lstmgraph.reporting import Report as Report
+    from lstmgraph.reporting import report as report
     from lstmgraph.testing import assert_same as assert_same
     from lstmgraph.trace import cell as cell
     from lstmgraph.trace import network as network

@@ -120,15 +120,29 @@ def thread_count(asked: int | None = None) -> int:
                 "leave it out for one thread a processor"
             )
         return asked.__index__()
-    limits = [_processors(), *_quotas()]
+    return max(1, min(thread_limits().values()))
+
+
+def thread_limits() -> dict[str, int]:
+    """Return what limits the number of threads where the caller does not say it, by its name.
+
+    Raises
+    ------
+    CompileError
+        If LSTMGRAPH_THREADS is not a whole number of at least 1.
+    """
+    limits = {"processors": _processors()}
+    quotas = list(_quotas())
+    if quotas:
+        limits["container's share"] = min(quotas)
     named = os.environ.get("LSTMGRAPH_THREADS", "").strip()
     if named:
-        limits.append(_positive("LSTMGRAPH_THREADS", named))
+        limits["LSTMGRAPH_THREADS"] = _positive("LSTMGRAPH_THREADS", named)
     # a list such as "4,2" is legal there; what OpenMP would not understand is not ours to complain about
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if first.isdecimal() and int(first) > 0:
-        limits.append(int(first))
-    return max(1, min(limits))
+        limits["OMP_NUM_THREADS"] = int(first)
+    return limits
 
 
 def _positive(name: str, text: str) -> int:

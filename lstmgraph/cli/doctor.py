@@ -5,8 +5,8 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from lstmgraph.bench.machine import processor, version_of
 
 _PACKAGES = (
     "lstmgraph",
@@ -20,6 +20,7 @@ _PACKAGES = (
     "tqdm",
 )
 _VARIABLES = ("LSTMGRAPH_CACHE_DIR", "LSTMGRAPH_THREADS", "LSTMGRAPH_JIT")
+_TITLES = 8  # of what is cached
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     facts: list[tuple[str, Callable[[], str]]] = [
         ("system", platform.platform),
         ("python", lambda: f"{platform.python_version()} ({platform.python_implementation()})"),
-        *((name, lambda name=name: _version(name)) for name in _PACKAGES),
-        ("processor", _processor),
+        *((name, lambda name=name: version_of(name)) for name in _PACKAGES),
+        ("processor", processor),
         ("vector width", _width),
         ("threads", _threads),
         ("cache", _cache),
+        ("cached", _cached),
         ("drawing engine", _engine),
         *((name, lambda name=name: os.environ.get(name, "not set")) for name in _VARIABLES),
     ]
@@ -52,32 +54,18 @@ def _told(fact: Callable[[], str]) -> str:
         return f"broken: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
-
-
 def _width() -> str:
-    from lstmgraph.jit.simd import host_width
+    from lstmgraph.jit.simd import cpu_name, host_width
 
-    return f"{host_width('float32')} float32, {host_width('float64')} float64"
+    width = f"{host_width('float32')} float32, {host_width('float64')} float64 (CPU as Numba knows it: {cpu_name()})"
+    return width if host_width("float32") > 1 else f"{width}; scalar code, for Numba knows no vectors of this CPU"
 
 
 def _threads() -> str:
-    from lstmgraph.settings import thread_count
+    from lstmgraph.settings import thread_count, thread_limits
 
-    return str(thread_count())
+    limits = ", ".join(f"{name} {limit}" for name, limit in thread_limits().items())
+    return f"{thread_count()}, the least of: {limits}"
 
 
 def _cache() -> str:
@@ -87,6 +75,22 @@ def _cache() -> str:
     return f"{found.folder}: {found.entries} entries, {found.bytes / 1e6:.1f} MB"
 
 
+def _cached() -> str:
+    from lstmgraph.cli.cache import by_title
+    from lstmgraph.jit.cache import cache_entries
+
+    found = by_title(cache_entries())
+    most = [f"{len(entries)} {title}" for title, entries in list(found.items())[:_TITLES]]
+    more = f" and {len(found) - _TITLES} other titles; see `lstmgraph cache`" if len(found) > _TITLES else ""
+    return (", ".join(most) or "nothing") + more
+
+
 def _engine() -> str:
-    dot = shutil.which("dot")
-    return f"graphviz-pure {_version('graphviz-pure')}; dot: {dot or 'not found (only needed for PDF)'}"
+    from lstmgraph.visual import engine
+
+    places = {
+        engine.BUNDLED: f"{version_of(engine.BUNDLED)} {engine.bundled() or ''}".strip(),
+        engine.SYSTEM: shutil.which("dot") or "not found",
+        engine.IN_PROCESS: version_of(engine.IN_PROCESS),
+    }
+    return "the first of these that is there: " + ", ".join(f"{name} ({place})" for name, place in places.items())

@@ -121,6 +121,16 @@ def cache_report() -> store.CacheReport:
     return store.report(settings.cache_folder())
 
 
+def cache_entries() -> list[store.Entry]:
+    """Return what the cache holds."""
+    return store.entries(settings.cache_folder())
+
+
+def clear_cache() -> store.CacheReport:
+    """Delete what the cache holds, and say how much it was; what a process has loaded stays loaded."""
+    return store.clear(settings.cache_folder())
+
+
 @dataclass(frozen=True)
 class _Request:
     """The arguments of `compile_module`; a title makes no difference."""

@@ -33,6 +33,16 @@ class CacheReport:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the cache: its folder, what was compiled, its bytes, and when it was last used, as a time."""
+
+    path: Path
+    title: str
+    bytes: int
+    used: float
+
+
 def find(folder: Path, digest: str, text: str) -> Path | None:
     """Return the entry of a digest if every byte of it is as it was written, else None."""
     entry = folder / digest
@@ -143,13 +153,51 @@ def prune_once(folder: Path) -> None:
 
 def report(folder: Path) -> CacheReport:
     """Count the entries of a folder and their bytes."""
-    entries = size = 0
+    found = entries(folder)
+    return CacheReport(folder, len(found), sum(entry.bytes for entry in found))
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return the entries of a folder, none if there is no such folder."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if _is_entry(path))
+    except OSError:
+        return []
+    return [Entry(path, _title(path), _bytes(path), _last_used(path)) for path in paths]
+
+
+def clear(folder: Path) -> CacheReport:
+    """Delete the entries of a folder, and nothing that is not ours; return what was deleted."""
+    count = size = 0
+    for entry in entries(folder):
+        remove(entry.path)
+        if not entry.path.exists():
+            count += 1
+            size += entry.bytes
     with contextlib.suppress(OSError):
-        for entry in folder.iterdir():
-            if _ENTRY.fullmatch(entry.name):
-                entries += 1
-                size += sum(path.stat().st_size for path in entry.rglob("*") if path.is_file())
-    return CacheReport(folder, entries, size)
+        (folder / _LOOKED).unlink(missing_ok=True)  # so that what broken-off builds left is looked for again
+    prune(folder)
+    return CacheReport(folder, count, size)
+
+
+def _is_entry(path: Path) -> bool:
+    """Say whether a path is one of our entries: by its name, and by what it holds."""
+    return bool(_ENTRY.fullmatch(path.name)) and any((path / name).exists() for name in (_MANIFEST, TEXT))
+
+
+def _title(entry: Path) -> str:
+    try:
+        return str(json.loads((entry / _MANIFEST).read_bytes())["title"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "damaged"
+
+
+def _bytes(entry: Path) -> int:
+    size = 0
+    for path in entry.rglob("*"):
+        with contextlib.suppress(OSError):  # another process may delete it meanwhile
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def _last_used(path: Path) -> float:

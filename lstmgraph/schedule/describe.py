@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import networkx as nx
+
 from lstmgraph.graph import node_of
 from lstmgraph.schedule.levels import Block, blocks
 
@@ -33,7 +35,8 @@ def _heading(plan: "Plan", stage: "Stage") -> str:
 def _inside(stage: "Stage") -> list[str]:
     if stage.cell is None or stage.kernel is None:
         return []
-    lines = [f"       level {block.level}: {_block(stage, block)}" for block in blocks(stage.cell.graph)]
+    graph = stage.cell.graph
+    lines = [f"       level {block.level}: {describe_block(graph, block)}" for block in blocks(graph)]
     kept = [name.partition(":")[2] for name, _ in stage.results if name.startswith("output:")]
     if kept:
         lines.append(f"       gives {', '.join(kept)}")
@@ -43,9 +46,8 @@ def _inside(stage: "Stage") -> list[str]:
     return lines
 
 
-def _block(stage: "Stage", block: Block) -> str:
-    assert stage.cell is not None
-    graph = stage.cell.graph
+def describe_block(graph: nx.MultiDiGraph, block: Block) -> str:
+    """Return a block in a line: its kind, its size, its products and its ops."""
     parts = []
     for product in block.products:
         matrices = " + ".join(

@@ -110,6 +110,7 @@ class _Planner:
         self.graph: nx.MultiDiGraph = traced.graph
         leaves = {**named(self.graph, "input"), **named(self.graph, "parameter")}
         self.late = descendants(self.graph, [key for name, key in leaves.items() if name in late])
+        self.below_rows = descendants(self.graph, [key for key in self.graph if is_row(node_of(self.graph, key).shape)])
         self.spread = {key for key in self.graph if self._is_spread(key)}
         self.depth = self._depths()
 
@@ -130,11 +131,7 @@ class _Planner:
             return "recur"
         if is_row(node.shape):
             return "rows"
-        return (
-            "reduce"
-            if kind == "over_rows" and any(is_row(node_of(self.graph, s).shape) for s in operands(self.graph, key))
-            else "once"
-        )
+        return "reduce" if kind == "over_rows" and key in self.below_rows else "once"
 
     def _depths(self) -> dict[str, tuple[int, int]]:
         """Return (phase, depth) of each node; the row values of one depth are one stage."""

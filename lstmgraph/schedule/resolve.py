@@ -144,9 +144,10 @@ def _conflict(
     traced: Traced, graph: nx.MultiDiGraph, key: str, node: Node, first: Dim, second: Dim, sizes: Mapping[Dim, Dim]
 ) -> str:
     lines = traced.graph.graph["lines"]
+    remedy = graph.graph["hints"].get(key, "give `size=` to the layers")
     where = {say_line(lines[k]) for k in [key, *operands(graph, key)] if k in lines}
     return (
         f"{traced.name}: {node.op} {node.name}{' and'.join(sorted(where))}: got sizes {first} = {resize(first, sizes)} "
-        f"and {second} = {resize(second, sizes)}, expected equal sizes or 1; give `size=` to the layers, or other "
-        "sizes to compile"
+        f"and {second} = {resize(second, sizes)}, expected equal sizes or 1; {remedy}, "
+        "or other sizes to compile"
     ).replace("  ", " ")

@@ -18,24 +18,33 @@ UNIT = 1000  # what keeping one feature costs; a state's own history is kept any
 
 @dataclass(frozen=True)
 class Saving:
-    """What one later loop takes from one earlier loop: key in the later cell -> key in the earlier cell."""
+    """What one later loop takes from one earlier loop: key in the later cell -> key in the earlier cell.
+
+    `again` holds the keys in the earlier cell of what the later one computes again.
+    """
 
     earlier: str
     later: str
     values: tuple[tuple[str, str], ...]
+    again: tuple[str, ...]
 
 
 def save(traced: Traced) -> Traced:
     """Return the graph with saved values as outputs of earlier loops and inputs of later ones."""
+    found = [saving for saving in savings(traced) if saving.values]
+    return _rewritten(traced, found) if found else traced
+
+
+def savings(traced: Traced) -> list[Saving]:
+    """Return what each later loop takes from, or computes again of, each earlier one."""
     graph = traced.graph
     recurs = keys_of(graph, "recur")
-    savings = [
+    return [
         saving
         for later in recurs
         for earlier in recurs
         if earlier != later and (saving := _saving(graph, earlier, later)) is not None
     ]
-    return _rewritten(traced, savings) if savings else traced
 
 
 def _cell(graph: nx.MultiDiGraph, key: str) -> Cell:
@@ -59,7 +68,21 @@ def _saving(graph: nx.MultiDiGraph, earlier: str, later: str) -> Saving | None:
     }
     chosen = cut(cell, set(shared), needed)
     pairs = tuple((shared[old], old) for old in cell.graph if old in chosen)
-    return Saving(earlier, later, pairs) if pairs else None
+    reached = _read(reader.graph, {new for new, _ in pairs})
+    again = tuple(old for old in cell.graph if old in shared and old not in chosen and shared[old] in reached)
+    return Saving(earlier, later, pairs, again) if pairs or again else None
+
+
+def _read(graph: nx.MultiDiGraph, given: set[str]) -> set[str]:
+    """Return what a cell's results are computed from if it is given some of the values on the way."""
+    found: set[str] = set()
+    stack = keys_of(graph, *SINKS)
+    while stack:
+        key = stack.pop()
+        if key not in found and key not in given:
+            found.add(key)
+            stack.extend(graph.pred[key])
+    return found
 
 
 def _reads_states_of(graph: nx.MultiDiGraph, earlier: str, later: str) -> bool:

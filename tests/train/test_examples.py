@@ -59,7 +59,7 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     monkeypatch.chdir(tmp_path)
     exec("\n".join(blocks), {"__name__": "readme"})
-    assert len(blocks) == 3 and "def " in capsys.readouterr().out
+    assert len(blocks) == 4 and "def " in capsys.readouterr().out
     assert lg.load("run").steps == 20 and (tmp_path / "update_gate.svg").exists()
 
 
@@ -67,7 +67,7 @@ def test_the_readme_names_every_command_and_its_files_exist():
     from lstmgraph import cli
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in ("train", "sample", "draw", "cells", "doctor"):
+    for name in ("train", "sample", "draw", "cells", "bench", "cache", "doctor"):
         assert name in cli.commands() and f"`lstmgraph {name}" in text
     for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
         assert (ROOT / target).exists(), target

@@ -1,0 +1,28 @@
+"""A training step on sequences of different lengths: the share of the time beside the share of the steps."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from lstmgraph.bench import ours
+from lstmgraph.bench.measure import Contender, compare
+from lstmgraph.bench.records import Request, Row
+
+SIZES = ("small", "medium", "long")
+
+
+def rows(request: Request) -> Iterator[Row]:
+    """Yield a row a size; lengths are drawn evenly from 1 to T."""
+    for name, size in request.chosen(SIZES):
+        lengths = np.random.default_rng(0).integers(1, size.T + 1, size.B)
+        contenders = (
+            Contender("with lengths", partial(ours.training, ours.lstm, size, request.threads, lengths)),
+            Contender("all steps", partial(ours.training, ours.lstm, size, request.threads)),
+        )
+        figures = compare(contenders, request.seconds)
+        shares = {
+            "share of the time": figures[0].median / figures[1].median,
+            "share of the steps": float(lengths.sum()) / (size.T * size.B),
+        }
+        yield Row(name, figures, size, extra=shares)
