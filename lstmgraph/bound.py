@@ -12,10 +12,13 @@ from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.tape import Binding
-from lstmgraph.stepping import Stepper
+from lstmgraph.stepping import Stepper, of_one_step
 
 if TYPE_CHECKING:
     from lstmgraph.program import Program
+
+
+STEPPERS = 16  # numbers of rows for which memory is kept
 
 
 class Bound:
@@ -24,15 +27,15 @@ class Bound:
     def __init__(self, program: "Program", params: Arrays) -> None:
         self.program = program
         self.params = params
-        self._bindings: dict[int, Binding] = {}
+        self._bindings: dict[Line, Binding] = {}
         self._first = program.traced.inputs[0]
         self._idle: dict[int, list[Stepper]] = {}  # by rows; one that a thread uses is in no list
 
     def binding(self, line: Line) -> Binding:
         """Return the parameters as a plan wants them."""
-        if id(line) not in self._bindings:
-            self._bindings[id(line)] = line.bind(self.params)
-        return self._bindings[id(line)]
+        if line not in self._bindings:
+            self._bindings[line] = line.bind(self.params)
+        return self._bindings[line]
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
         """Run over sequences: as `Program.__call__` without the parameters."""
@@ -50,15 +53,25 @@ class Bound:
         given = x if type(x) is dict else {self._first: x}
         first = given.get(self._first)
         if type(first) is np.ndarray and first.size and (state is not None or not self.program.learned):
-            rows = len(first)
-            idle = self._idle.get(rows) or self._idle.setdefault(rows, [])
-            stepper = idle.pop() if idle else Stepper(self, rows)
+            idle = self._idle_steppers(len(first))
+            try:
+                stepper = idle.pop()
+            except IndexError:  # other threads use them all
+                stepper = Stepper(self, len(first))
             try:
                 if stepper.take(given, state):
                     return stepper.step()
             finally:
                 idle.append(stepper)
         return self._checked_step(x, state)
+
+    def _idle_steppers(self, rows: int) -> list[Stepper]:
+        idle = self._idle.get(rows)
+        if idle is None:
+            if len(self._idle) >= STEPPERS:
+                self._idle.clear()
+            idle = self._idle.setdefault(rows, [])
+        return idle
 
     def _checked_step(self, x: Any, state: Any) -> tuple[Any, Arrays]:
         traced, sizes = self.program.traced, self.program.sizes
@@ -72,7 +85,10 @@ class Bound:
                     f"[{expected}]; call the program for a sequence"
                 )
         y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
-        return ({name: value[0] for name, value in y.items()} if isinstance(y, dict) else y[0]), state
+        if not isinstance(y, dict):
+            return y[0], state
+        sequence = self.program.engine.sequence
+        return {name: of_one_step(sequence, name, value) for name, value in y.items()}, state
 
     def vjp(
         self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
@@ -80,7 +96,7 @@ class Bound:
         """Run and return the pullback: as `Program.vjp` without the parameters."""
         wanted = checked_wrt(wrt)
         call = Call(self.program, self.params, x, state, lengths, reset)
-        line = call.engine.main
+        line = call.engine.passes(call.rows.count, apart=True)
         context = line.context(self.binding(line), call.rows, call.feeds())
         sinks = call.gradient_sinks(line, wanted)
         later = line.choose(sinks, (1,)).wanted
@@ -93,6 +109,6 @@ class Bound:
         def pullback(dy: Any, dstate: Any = None) -> Gradients:
             back = Context(call.rows, context.sizes, dict(kept), context.binding)
             line.feed(back, call.cotangents(dy, dstate))
-            return call.gradients(line, back, wanted, (1,))
+            return call.gradients(line, back, wanted)
 
         return y, final, pullback

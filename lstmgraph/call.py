@@ -173,17 +173,17 @@ class Call:
         moved = {name: of("output", name, value) for name, value in outputs.items()}
         return in_returned_form(moved), {name: of("next", name, value) for name, value in final.items()}
 
-    def gradients(self, line: Line, context: Context, wanted: set[str], phases: tuple[int, ...]) -> Gradients:
+    def gradients(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
         """Run the backward part and return its results."""
-        line.run(context, line.choose(self.gradient_sinks(line, wanted), phases))
+        line.run(context, line.choose(self.gradient_sinks(line, wanted), (1,)))
         return self.collect(line, context, wanted)
 
-    def collect(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
-        """Return the cotangents as the user sees them; zeros for what nothing reads."""
+    def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
+        """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""
         program, sequence = self.program, self.engine.sequence
 
         def of(kind: str, name: str, like: Any) -> Any:
-            sink = ("output", f"{COTANGENT}{kind}:{name}")
+            sink = ("output", f"{prefix}{kind}:{name}")
             if sink not in line.traced.sinks:
                 return np.zeros(np.shape(like), program.dtype)
             return np.asarray(line.result(context, sink)).reshape(np.shape(like))

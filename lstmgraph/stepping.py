@@ -7,6 +7,7 @@ import numpy as np
 from lstmgraph.border import Arrays
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.rows import full_rows
+from lstmgraph.traced import Traced
 
 if TYPE_CHECKING:
     from lstmgraph.bound import Bound
@@ -26,7 +27,8 @@ class Stepper:
     def __init__(self, bound: "Bound", B: int) -> None:
         program = bound.program
         traced, sizes = program.traced, {**program.sizes, "B": B}
-        line = program.engine_for(False, False, frozenset()).main
+        engine = program.engine_for(False, False, frozenset())
+        line, sequence = engine.main, engine.sequence
 
         def zeros(leaf: str) -> Any:
             node = traced.leaves[leaf]
@@ -39,12 +41,14 @@ class Stepper:
         feeds = {f"input:{name}": value[None] for name, value in self.inputs.items()}
         feeds |= {f"state:{name}": value for name, value in self.states.items()}
         context = line.context(bound.binding(line), full_rows(1, B), feeds)
-        sinks = [("output", name) for name in traced.outputs] + [("next", name) for name in traced.states]
+        sinks = [("output", name) for name in sequence.outputs] + [("next", name) for name in traced.states]
         self.frame = line.open(context, line.choose(sinks, (0,)))
         self.thunks = self.frame.thunks()
-        self.outputs = {name: line.result(context, ("output", name))[0] for name in traced.outputs}
+        self.outputs = {
+            name: of_one_step(sequence, name, line.view(context, ("output", name))) for name in sequence.outputs
+        }
         self.output = next(iter(self.outputs.values())) if len(self.outputs) == 1 else None
-        self.finals = [(name, line.result(context, ("next", name))) for name in traced.states]
+        self.finals = [(name, line.view(context, ("next", name))) for name in traced.states]
 
     def take(self, x: dict[str, Any], state: Any) -> bool:
         """Copy arrays in if they can be taken as they are; all others go the way that checks and casts."""
@@ -64,6 +68,11 @@ class Stepper:
         if self.output is not None:
             return self.output.copy(), state
         return {name: value.copy() for name, value in self.outputs.items()}, state
+
+
+def of_one_step(sequence: Traced, name: str, value: Any) -> Any:
+    """Return an output of a sequence of one step as that step's; a sum over rows is what it is."""
+    return value[0] if sequence.result_shape("output", name)[:1] == ("T",) else value
 
 
 def _alike(given: Any, own: Arrays) -> bool:

@@ -142,23 +142,72 @@ def test_many_calls_do_not_grow_the_memory():
 
         program, params = make()
         bound = program.bind(params)
-        x = np.random.default_rng(1).standard_normal((64, 16, 33)).astype("f")
+        rng = np.random.default_rng(1)
+        sequences = rng.standard_normal((64, 16, 33)).astype("f")
 
         def use(times):
             state = None
             for number in range(times):
+                x = sequences[: number % 40, : 1 + number % 16]  # more shapes than are remembered
                 trained(program, params, x)
-                program(params, x, lengths=[*range(8)] * 2)
+                program(params, x, lengths=rng.integers(0, len(x) + 1, x.shape[1]))
                 bound(x)
-                _, state = bound.step(x[0], state)
+                bound.step(sequences[0, : x.shape[1]])
+                _, state = bound.step(sequences[0], state)
             gc.collect()
 
-        use(20)
+        use(160)
         before = resident()
-        use(200)
+        use(400)
         print(resident() - before)
     """)
     assert int(printed.split("\n")[-2]) < 8_000_000  # a single y has 266,240 bytes, a pullback ten times as much
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_ends_training_of_a_large_model_and_leaves_it_usable():
+    """A step takes seconds, much of them in sums over rows; what is trained stays as after the last whole step."""
+    printed = run("""
+        @lg.network
+        def large(x):
+            return lg.linear(lg.recur(lstm, x, size=400, name="lstm"), size=2, name="head")
+
+        model = lg.Model(large, loss="mean_squared_error", threads=2)
+        short, long = ((np.ones((T, B, 3), "f"), np.zeros((T, B, 2), "f")) for T, B in ((1, 1), (900, 256)))
+        model.fit(*short, steps=1)
+        for delay in (0.2, 0.5, 0.9, 1.6):
+            before = {name: value.copy() for name, value in model.params.items()}
+            threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            begin = time.monotonic()
+            history = model.fit(*long, steps=1000)
+            took = time.monotonic() - begin - delay
+            assert history.interrupted and took < 3, took
+            changed = any(not np.array_equal(before[name], value) for name, value in model.params.items())
+            assert changed == bool(history)
+        print(len(model.fit(*short, steps=1)))
+    """)
+    assert printed.split("\n")[-2] == "1"
+
+
+def test_workers_of_joblib_share_the_processors():
+    pytest.importorskip("joblib", reason="joblib is not installed")
+    printed = run(
+        """
+        import joblib
+
+        def threads():
+            import lstmgraph as lg
+            return lg.compile(lg.cells.lstm, input_size=2, hidden_size=3).threads
+
+        for workers in (1, 2, joblib.cpu_count()):
+            with joblib.parallel_config(n_jobs=workers):
+                found = joblib.Parallel()(joblib.delayed(threads)() for _ in range(workers))
+            assert sum(found) <= max(joblib.cpu_count(), workers), found
+        print("shared")
+        """,
+        PYTHONWARNINGS="ignore",
+    )
+    assert printed.split("\n")[-2] == "shared"
 
 
 def test_deleting_results_frees_their_memory_for_the_next_call():

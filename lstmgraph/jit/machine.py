@@ -30,7 +30,7 @@ class Machine:
     @property
     def heights(self) -> tuple[int, ...]:
         """The tile heights that together cover any number of rows."""
-        return tuple(height for height in (self.rows, 4, 2, 1) if height <= self.rows)
+        return tuple(dict.fromkeys(height for height in (self.rows, 4, 2, 1) if height <= self.rows))
 
 
 def machine(dtype: str, width: int, compiled: bool = True) -> Machine:
@@ -44,7 +44,10 @@ def machine(dtype: str, width: int, compiled: bool = True) -> Machine:
 
 
 def host(dtype: str) -> Machine:
-    """Return this CPU as a target, or the shim with four lanes if LSTMGRAPH_JIT is 0."""
+    """Return this CPU as a target, or the shim with four lanes if LSTMGRAPH_JIT is 0.
+
+    A CPU that Numba does not know is a machine of one lane.
+    """
     if not settings.jit_enabled():
         return machine(dtype, 4, compiled=False)
     from lstmgraph.jit.simd import host_width

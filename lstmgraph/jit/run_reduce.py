@@ -12,6 +12,7 @@ import numpy as np
 
 from lstmgraph.graph import Dim, features, node_of, operands, resize
 from lstmgraph.jit.executor import Array, Executor
+from lstmgraph.jit.run_rows import SWEEP
 from lstmgraph.jit.tape import Call, Entry, Ref, Tape
 from lstmgraph.jit.tile import over_rows_work
 from lstmgraph.plugins import op
@@ -72,7 +73,7 @@ class RunReduce:
             if job.scratch:  # one stride for all jobs: threads are at different ones
                 job.buffers[2], job.sizes[2] = scratch, most
         entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
-        tape.launch(entries, [_spread(jobs, parts)])
+        tape.launch(entries, _spread(jobs, parts))
 
     def _over_rows(self, tape: Tape, source: str) -> "_Job | None":
         """Return the sums and products of one value as a job, or None if there is nothing to do."""
@@ -113,17 +114,31 @@ class RunReduce:
         return _Job("scatter", [D, tape.read(index, self.leaves[index]), table], sizes, 16 * D.count, vectors, 0)
 
 
-def _spread(jobs: list["_Job"], parts: int) -> list[list[Call]]:
-    """Give each thread about the same work: runs of panels of one or more values."""
+def _spread(jobs: list["_Job"], parts: int) -> list[list[list[Call]]]:
+    """Give each thread about the same work: runs of panels of one or more values, in rounds between looks at Ctrl-C."""
     total = sum(job.work for job in jobs)
-    tasks: list[list[Call]] = [[] for _ in range(parts)]
+    tasks: list[list[tuple[float, Call]]] = [[] for _ in range(parts)]
     done = 0.0
     for entry, job in enumerate(jobs):
         middles = (done + job.work * (np.arange(job.units) + 0.5) / job.units) * parts / max(total, 1)
         owners = np.minimum(middles.astype(int), parts - 1)
         edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), job.units]
         for b0, b1 in pairwise(edges):
-            slot = int(owners[b0])
-            tasks[slot].append((entry, 0, 1, b0, b1, slot))
+            slot, each = int(owners[b0]), job.work / job.units
+            step = max(1, int(SWEEP / max(each, 1)))
+            for b in range(b0, b1, step):
+                end = min(b + step, b1)
+                tasks[slot].append(((end - b) * each, (entry, 0, 1, b, end, slot)))
         done += job.work
-    return [calls for calls in tasks if calls]
+    return _in_rounds(tasks)
+
+
+def _in_rounds(tasks: list[list[tuple[float, Call]]]) -> list[list[list[Call]]]:
+    """Cut each thread's calls, with their work, where as much is done as may be between two looks at Ctrl-C."""
+    rounds: dict[int, dict[int, list[Call]]] = {}
+    for slot, calls in enumerate(tasks):
+        done = 0.0
+        for work, call in calls:
+            rounds.setdefault(int(done / SWEEP), {}).setdefault(slot, []).append(call)
+            done += work
+    return [list(rounds[number].values()) for number in sorted(rounds)]

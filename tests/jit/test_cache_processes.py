@@ -1,0 +1,222 @@
+"""Processes that share a cache folder are right and never stale, whatever happens to the folder."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cached_kernels import PROGRAM, compiled, entries, result, start, value
+
+from lstmgraph.jit import cache, store
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_a_new_process_loads_and_compiles_nothing(folder):
+    cold = result(start(folder, 2, 3))
+    warm = result(start(folder, 2, 3, NUMBA_CACHE_DIR=str(folder / "elsewhere")))
+    assert cold["values"] == warm["values"] == [30, 45]
+    assert (cold["hits"], len(cold["said"]), cold["helpers"]) == ([0, 0], 2, 1)
+    assert (warm["hits"], warm["said"], warm["helpers"]) == ([1, 1], [], 0)
+    for path in (folder, *entries(folder)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    report = store.report(folder)
+    assert (report.folder, report.entries) == (folder, 2)
+    assert report.bytes == sum(path.stat().st_size for entry in entries(folder) for path in entry.rglob("*.*"))
+
+
+def test_eight_processes_at_once(folder):
+    processes = [start(folder, 5) for _ in range(8)]
+    assert [result(process)["values"] for process in processes] == [[75]] * 8
+    assert len(entries(folder)) == 1
+    assert not list(folder.glob(".lstmgraph-[bd]*"))
+    assert result(start(folder, 5))["said"] == []
+
+
+READ_ONLY = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"')
+
+
+def mounts_read_only(folder: Path) -> bool:
+    """Whether this user may see a folder as a read-only file system, and no file can be made in it."""
+    folder.mkdir(exist_ok=True)
+    try:
+        done = subprocess.run([*READ_ONLY, folder, "touch", folder / "file"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return b"Read-only" in done.stderr
+
+
+def test_a_read_only_file_system(folder):
+    if not mounts_read_only(folder):
+        pytest.skip("this user may not mount")
+    under = [*READ_ONLY, str(folder)]
+    cold = result(start(folder, 2, under=under))
+    assert cold["values"] == [30] and not list(folder.iterdir())
+    assert [str(folder) in line and "cannot be written" in line for line in cold["said"]] == [True]
+    result(start(folder, 2))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    warm = result(start(folder, 2, 3, under=under))
+    assert (warm["values"], warm["hits"], len(warm["said"])) == ([30, 45], [1, 0], 1)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+EDITED = """
+import dataclasses, json, sys
+import numpy as np
+import lstmgraph as lg
+from lstmgraph.jit import cache
+from lstmgraph.plugins import ops
+said = []
+cache.on_compile = said.append
+ops()["tanh"] = dataclasses.replace(ops()["tanh"], kernel=sys.argv[1])
+program = lg.compile(lg.network(lambda x: lg.tanh(x)), input_size=3, dtype="float64")
+y, _ = program({}, np.full((1, 1, 3), 0.5))
+print(json.dumps([float(y[0, 0, 2]), len(said)]))
+"""
+
+
+def test_a_changed_op_is_compiled_anew(folder):
+    found = [result(start(folder, text, program=EDITED)) for text in ("tanh({0})", "exp({0}) * 2", "tanh({0})")]
+    assert np.allclose([value for value, _ in found], [np.tanh(0.5), 2 * np.exp(0.5), np.tanh(0.5)], rtol=1e-14)
+    assert found[1][1] and not found[2][1]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text().replace(") * ", ") + "))
+
+
+def forge(path: Path) -> None:
+    """Other text with a manifest to match."""
+    edit(path)
+    manifest = path.with_name("manifest.json")
+    content = json.loads(manifest.read_text())
+    content["files"][path.name] = store._sum(path.read_bytes())
+    manifest.write_text(json.dumps(content))
+
+
+def swap(path: Path) -> None:
+    """The whole manifest and text of an entry of another hash."""
+    content = json.loads(path.read_text())
+    content["digest"] = "0" * 32
+    path.write_text(json.dumps(content))
+
+
+DAMAGES = [
+    (forge, "kernels.py"),
+    (swap, "manifest.json"),
+    (truncate, "**/*.nbi"),
+    (truncate, "**/*.nbc"),
+    (flip, "**/*.nbi"),
+    (flip, "**/*.nbc"),
+    (Path.unlink, "**/*.nbc"),
+    (Path.unlink, "**/*.nbi"),
+    (edit, "kernels.py"),
+    (truncate, "kernels.py"),
+    (truncate, "manifest.json"),
+    (flip, "manifest.json"),
+    (Path.unlink, "manifest.json"),
+    (lambda path: path.write_text("[]"), "manifest.json"),
+    (lambda path: path.chmod(0o777), "."),
+]
+
+
+def test_damage_is_seen_and_mended(folder):
+    factors = range(20, 20 + len(DAMAGES))
+    first = result(start(folder, *factors))
+    values = [factor * 15 for factor in factors]
+    assert first["values"] == values
+    for entry in entries(folder):
+        factor = int(json.loads((entry / "manifest.json").read_text())["title"].split()[1])
+        damage, pattern = DAMAGES[factor - 20]
+        (victim,) = [entry] if pattern == "." else entry.glob(pattern)
+        damage(victim)
+    second = result(start(folder, *factors))
+    assert second["values"] == values
+    assert len(second["said"]) == len(DAMAGES)  # nothing of a damaged entry was used
+    third = result(start(folder, *factors))
+    assert third["values"] == values
+    assert third["said"] == []
+    assert len(entries(folder)) == len(DAMAGES)
+    assert not list(folder.glob(".lstmgraph-[bd]*"))
+
+
+def test_something_else_in_the_place_of_an_entry(folder, said):
+    digest = compiled(14).digest
+    store.remove(folder / digest)
+    (folder / digest).write_text("a file")
+    cache._modules.clear()
+    assert value(compiled(14)) == 210
+    assert (folder / digest / "manifest.json").is_file()
+
+
+FORKS = (
+    PROGRAM.split("said =")[0]
+    + """
+import threading, time
+from lstmgraph.jit import threads
+def child(work):
+    process = os.fork()
+    if not process:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+def check(factor):
+    module = cached_kernels.compiled(factor)
+    results = []
+    threads.run([lambda: results.append(cached_kernels.value(module))] * 4)
+    assert results == [factor * 15] * 4
+check(2)
+before = child(lambda: check(2)), child(lambda: check(3))
+entered = threading.Event()
+cached_kernels.cache.on_compile = lambda message: entered.set()
+compiling = threading.Thread(target=check, args=(4,))
+compiling.start()
+entered.wait()
+during = child(lambda: check(5)), child(lambda: check(4))
+compiling.join()
+print(json.dumps([before, during]))
+"""
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_children_run_and_compile_even_while_a_thread_compiles(folder):
+    process = start(folder, program=FORKS, PYTHONWARNINGS="")
+    assert result(process) == [[0, 0], [0, 0]]
+
+
+PLAIN = f"""
+import json, sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}]
+import numpy as np
+from lstmgraph.jit import cache
+kind = dict(dtype="float32", width=16, compiled=False)
+helper = cache.compile_module("def double(x):\\n    return 2 * x\\n", (), **kind)
+source = "def kernel(buffers, sizes, t0, t1, row0, row1, number):\\n"
+source += "    buffers[0][number] = double(np.int64(W))\\n"
+module = cache.compile_module(source, ("kernel",), uses=(helper,), **kind)
+buffers = [np.zeros(3)]
+module.functions["kernel"](buffers, np.array([3]), 0, 0, 0, 0, 1)
+print(json.dumps([buffers[0].tolist(), "numba" in sys.modules]))
+"""
+
+
+def test_without_compiling_nothing_of_numba_is_imported(folder):
+    assert result(start(folder, program=PLAIN)) == [[0, 32, 0], False]
+    assert not folder.exists()
