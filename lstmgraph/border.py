@@ -1,12 +1,14 @@
 """The border between a user's arrays and a graph: every wrong call gets one clear error here, before any kernel."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
 from lstmgraph.graph import Dim, Node, features, is_row, node_of, operands, resize
+from lstmgraph.sizes import missing_sizes, spoken
 from lstmgraph.traced import Traced
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -87,7 +89,7 @@ def take_masks(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> 
     masks: Arrays = {}
     for name, node in traced.masks.items():
         rows = first[:2] if is_row(node.shape) else ()
-        shape = (*rows, *(int(resize(dim, sizes)) for dim in features(node.shape)))
+        shape = (*rows, *(resize(dim, sizes) for dim in features(node.shape)))
         masks[name] = as_cotangent(f"{traced.name}: mask {name}", x[name], shape, dtype)
     return rest, masks
 
@@ -98,7 +100,8 @@ def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, d
     expected = input_shape(node, sizes)
     array = as_array(where, value, f"an array {expected}")
     if array.ndim != 2 + len(features(node.shape)):
-        raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}; sequences are time-major")
+        remedy = _missing_axis(name, array, [resize(dim, sizes) for dim in features(node.shape)])
+        raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}; {remedy}")
     for got, want in zip(array.shape[2:], features(node.shape), strict=True):
         if got != resize(want, sizes):
             raise ShapeError(f"{where}: got shape {list(array.shape)}, expected {expected}")
@@ -110,6 +113,16 @@ def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, d
         raise DTypeError(f"{where}: got {array.dtype}, expected real numbers, cast once to {np.dtype(dtype)}")
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is legal
         return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _missing_axis(name: str, array: Any, size: list[Dim]) -> str:
+    """Return what to do about an input of the wrong rank, features of `size`."""
+    if array.ndim == 1 + len(size):
+        if size and (size[0] == 1 or isinstance(size[0], str)):
+            return f"for one feature add the last axis: {name}[..., None]"
+        if not size or size[0] == array.shape[-1]:
+            return f"for one sequence add the axis of rows: {name}[:, None]"
+    return "sequences are time-major"
 
 
 def table_limits(traced: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, int]:
@@ -195,7 +208,7 @@ def as_params(traced: Traced, sizes: Mapping[Dim, Dim], params: Any, dtype: Any)
         )
     arrays: Arrays = {}
     for name, node in known.items():
-        shape = tuple(int(resize(dim, sizes)) for dim in node.shape)
+        shape = tuple(resize(dim, sizes) for dim in node.shape)
         array = as_array(f"{traced.name}: parameter {name}", params[name], f"an array of shape {list(shape)}")
         if array.shape != shape:
             raise ShapeError(
@@ -260,28 +273,28 @@ def bind_sizes(traced: Traced, sizes: Mapping[str, Any]) -> dict[Dim, Dim]:
     CompileError
         For a symbol without a size, a size of no symbol, or one that is no positive integer.
     """
-    symbols = symbols_of(traced)
-    bound: dict[Dim, Dim] = {}
-    for name, value in sizes.items():
-        if name not in symbols:
-            raise CompileError(
-                f"{traced.name}: unknown size {_spoken(name)!r}, expected {', '.join(map(_spoken, symbols)) or 'none'}"
-                + nearest(_spoken(name), [_spoken(s) for s in symbols])
-            )
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise CompileError(f"{traced.name}: got {_spoken(name)}={value!r}, expected a positive integer")
-        bound[name] = int(value)
-    missing = [_spoken(symbol) for symbol in symbols if symbol not in bound]
-    if missing:
-        raise CompileError(f"{traced.name}: got no size for {', '.join(missing)}; pass {missing[0]}= to lg.compile")
+    bound = checked_sizes(traced, sizes)
+    if missing := [symbol for symbol in symbols_of(traced) if symbol not in bound]:
+        raise missing_sizes(traced, missing, "pass {keywords} to lg.compile")
     return bound
 
 
-def _spoken(symbol: str) -> str:
-    return {"I": "input_size", "H": "hidden_size"}.get(symbol, symbol)
+def checked_sizes(traced: Traced, sizes: Mapping[str, Any]) -> dict[Dim, Dim]:
+    """Return symbol -> size for the sizes given; raises as `bind_sizes` does, but for none that is missing."""
+    symbols = symbols_of(traced)
+    for name, value in sizes.items():
+        if name not in symbols:
+            raise CompileError(
+                f"{traced.name}: unknown size {spoken(name)!r}, expected {', '.join(map(spoken, symbols)) or 'none'}"
+                + nearest(spoken(name), [spoken(s) for s in symbols])
+            )
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise CompileError(f"{traced.name}: got {spoken(name)}={value!r}, expected a positive integer")
+    return {name: int(value) for name, value in sizes.items()}
 
 
-def symbols_of(traced: Traced) -> list[str]:
+@lru_cache(maxsize=256)
+def symbols_of(traced: Traced) -> tuple[str, ...]:
     """Return the symbols of size in a graph's leaves and layers, in order."""
     found: dict[str, None] = {}
     for _, node in traced.graph.nodes(data="node"):
@@ -289,11 +302,11 @@ def symbols_of(traced: Traced) -> list[str]:
             for part in str(dim).split("+"):
                 if not part.isdigit():
                     found[part] = None
-    return list(found)
+    return tuple(found)
 
 
 def infer_sizes(traced: Traced, params: Mapping[str, Any], x: Any, state: Mapping[str, Any] | None) -> dict[Dim, Dim]:
-    """Return symbol -> size as the shapes of the arrays say."""
+    """Return symbol -> size as the shapes of the arrays say; one of the wrong rank says nothing."""
     given: dict[str, Any] = {f"parameter:{name}": value for name, value in dict(params).items()}
     inputs = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
     given |= {f"input:{name}": value for name, value in inputs.items()}
@@ -302,7 +315,8 @@ def infer_sizes(traced: Traced, params: Mapping[str, Any], x: Any, state: Mappin
     for leaf, node in traced.leaves.items():
         if leaf in given:
             dims, shape = features(node.shape), np.shape(given[leaf])
-            for dim, size in zip(dims[::-1], shape[::-1], strict=False):
+            rows = {"input": 2, "state": 1, "parameter": 0}[leaf.partition(":")[0]]
+            for dim, size in zip(dims, shape[rows:] if len(shape) == rows + len(dims) else (), strict=False):
                 if isinstance(dim, str) and "+" not in dim:
                     sizes.setdefault(dim, size)
     return sizes

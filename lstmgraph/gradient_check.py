@@ -14,7 +14,7 @@ from lstmgraph.interpreter import interpret
 from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
 from lstmgraph.schedule.resolve import resolve
-from lstmgraph.testing import Feeds, by_leaf, by_name, random_feeds, run_source
+from lstmgraph.testing import Feeds, by_leaf, by_name, fed, random_feeds, run_source
 from lstmgraph.traced import Traced
 
 STEP = 1e-4  # of differences of the fourth order in float64: rounding and the fifth derivative weigh about the same
@@ -87,7 +87,8 @@ def check_gradients(
 
     First order: the derivative of a random functional of the outputs and final states along a random direction of
     each parameter, input and initial state, against differences of the NumPy meaning. Second order:
-    ``program.hvp`` along a random direction of all parameters, against differences of the pullback.
+    ``program.hvp`` along a random direction of all parameters, against differences of the pullback. Random masks are
+    drawn and held, as in a step of training; a state that starts at a learned value starts there, unless it is fed.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ def _first_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str, 
         numbers = _derivative(lambda step: _functional(program, feeds, leaf, step * along))
         return _error(numbers, np.sum(along * gradient))
 
-    gradients = by_leaf(program, pullback(feeds.dy, feeds.dstate))
+    gradients = fed(by_leaf(program, pullback(feeds.dy, feeds.dstate)), feeds)
     return {leaf: error(leaf, gradient) for leaf, gradient in gradients.items()}
 
 
@@ -235,7 +236,7 @@ def _second_order_errors(program: Program, feeds: Feeds, seed: int) -> dict[str,
     rng = np.random.default_rng([seed, 2])
     direction = {name: rng.standard_normal(np.shape(value)) for name, value in feeds.params.items()}
     exact = program.hvp(feeds.params, feeds.x, direction, feeds.dy, feeds.dstate, **feeds.keywords)
-    leaves = by_leaf(program, exact)
+    leaves = fed(by_leaf(program, exact), feeds)
 
     def gradients(step: float) -> Any:
         moved = {name: value + step * direction[name] for name, value in feeds.params.items()}

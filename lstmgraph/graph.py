@@ -17,6 +17,7 @@ import networkx as nx
 
 from lstmgraph.errors import GraphError
 from lstmgraph.lines import say_line, user_line
+from lstmgraph.operators import power, refuse_index, refuse_iteration, refuse_power, refuse_truth
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -152,8 +153,8 @@ class Builder:
     graph: nx.MultiDiGraph = field(default_factory=nx.MultiDiGraph)
 
     def __post_init__(self) -> None:
-        """Begin with empty labels and lines beside the graph."""
-        self.graph.graph.update(labels={}, lines={}, name="")
+        """Begin with nothing beside the graph: labels of layers, lines of nodes, hints for errors about them."""
+        self.graph.graph.update(labels={}, lines={}, hints={}, name="")
 
     def leaf(self, op: str, shape: Shape, **attrs: Any) -> "Symbol":
         """Add a leaf: input, state, parameter or constant."""
@@ -300,14 +301,11 @@ class Symbol:
     def __ge__(self, other: "Symbol | float") -> "Symbol":
         return self.builder.add("less_equal", other, self)
 
-    def __bool__(self) -> bool:
-        raise GraphError(
-            "a value of a cell has no truth value while its equations are written; use lg.select(condition, a, b)"
-            + say_line(user_line())
-        )
-
-    def __iter__(self) -> Any:
-        raise GraphError("a value of a cell cannot be unpacked or iterated" + say_line(user_line()))
+    __pow__ = power
+    __rpow__ = refuse_power
+    __getitem__ = refuse_index
+    __bool__ = refuse_truth
+    __iter__ = refuse_iteration
 
 
 Rename = Callable[[Builder, Node], "Symbol | None"]
@@ -357,9 +355,15 @@ def rebuild(
             done[key] = builder.sink(node.op, done[operands(graph, key)[0]], node.name)
         else:
             done[key] = builder.add(node.op, *(done[source] for source in operands(graph, key)), **attrs)
-        if key in graph.graph["lines"]:
-            builder.graph.graph["lines"].setdefault(done[key].key, graph.graph["lines"][key])
+        carry_notes(graph, key, done[key])
     return done
+
+
+def carry_notes(graph: nx.MultiDiGraph, key: str, symbol: Symbol) -> None:
+    """Let what stands beside a node, its line and its hint, stand beside what it has become."""
+    for notes in ("lines", "hints"):
+        if key in graph.graph[notes]:
+            symbol.builder.graph.graph[notes].setdefault(symbol.key, graph.graph[notes][key])
 
 
 def _wanted(graph: nx.MultiDiGraph, keep: Iterable[str], done: Mapping[str, Any]) -> set[str]:

@@ -18,6 +18,7 @@ from lstmgraph.border import (
     in_returned_form,
     infer_sizes,
     learned_starts,
+    symbols_of,
     table_limits,
     take_masks,
 )
@@ -27,6 +28,7 @@ from lstmgraph.masks import with_masks, without_masks
 from lstmgraph.plugins import op
 from lstmgraph.resets import with_reset
 from lstmgraph.schedule.resolve import resolve
+from lstmgraph.sizes import missing_sizes
 from lstmgraph.traced import Cell, Traced
 
 
@@ -168,11 +170,11 @@ def interpret(
         )
     dtype = float_dtype(params, x)
     sizes = infer_sizes(traced, params, x, state)
-    resolve(traced, tuple(sorted(sizes.items(), key=str)))  # raises if the sizes do not fit
+    values = as_params(traced, sizes, params, dtype)
     x, masks = take_masks(traced, sizes, x, dtype)
     inputs, T, B = as_inputs(traced, sizes, x, dtype)
+    _check_sizes(traced, sizes)
     check_index_range(traced, inputs, table_limits(traced, sizes))
-    values = as_params(traced, sizes, params, dtype)
     states = as_state(traced, sizes, state, B, dtype)
     for name in learned_starts(traced, state):
         states[name] = np.broadcast_to(values[traced.leaves[f"state:{name}"].attr("initial")], states[name].shape)
@@ -202,6 +204,13 @@ def interpret(
     outputs |= {name: np.sum([row[name] for row, _ in rows], axis=0) for name in traced.sums}
     final = {name: np.concatenate([s[name] for _, s in rows]) if rows else states[name] for name in traced.states}
     return in_returned_form(outputs), final
+
+
+def _check_sizes(traced: Traced, sizes: Mapping[Dim, Dim]) -> None:
+    """Raise if a size is missing, or if the sizes do not fit."""
+    if missing := [symbol for symbol in symbols_of(traced) if symbol not in sizes]:
+        raise missing_sizes(traced, missing, "pass arrays of that size, as in state={{'h': np.zeros((B, H))}}")
+    resolve(traced, tuple(sorted(sizes.items(), key=str)))
 
 
 def _run(

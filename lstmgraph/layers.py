@@ -341,7 +341,19 @@ def softplus(value: Symbol) -> Symbol:
 
 
 def mean(value: Symbol) -> Symbol:
-    """Return the mean over the features of each row, as a value of size 1."""
+    """Return the mean over the features of each row, as a value of size 1; of a parameter vector, a number.
+
+    Time is no axis here. To pool over time, train with the target at each step and take
+    ``model.predict(x).mean(axis=0)``; to pool inside the equations, let states add up what there has been.
+
+    Examples
+    --------
+    >>> import lstmgraph as lg
+    >>> @lg.cell
+    ... def so_far(x, total, steps):
+    ...     total, steps = total + x, steps + 1  # from zeros on
+    ...     return {"mean": total / steps, "total": total, "steps": steps}
+    """
     add = value.builder.add
     return add("row_sum", value) / add("size_of", size=value.shape[-1])
 

@@ -3,21 +3,24 @@
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from lstmgraph import settings
-from lstmgraph.border import Arrays, symbols_of
+from lstmgraph.autodiff import is_constant
+from lstmgraph.border import Arrays, learned_starts, symbols_of
 from lstmgraph.engine import COTANGENT, over_sequences, with_gradient
 from lstmgraph.errors import GraphError, nearest
 from lstmgraph.graph import features, operands, resize
 from lstmgraph.interpreter import evaluate, interpret
+from lstmgraph.masks import with_masks, without_masks
 from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
-from lstmgraph.resets import RESET, with_reset
+from lstmgraph.resets import RESET, with_learned_starts, with_reset
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.traced import Traced
 
@@ -27,7 +30,10 @@ TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
 
 @dataclass(frozen=True)
 class Feeds:
-    """What a program is called with, and cotangents of what it returns: arrays by name, as `Program.vjp` takes them."""
+    """What a program is called with, and cotangents of what it returns: arrays by name, as `Program.vjp` takes them.
+
+    Random masks stand in `x`; a state that is not in `state` starts at its learned value.
+    """
 
     params: Arrays
     x: Arrays
@@ -62,7 +68,8 @@ def assert_same(
 
     The ways are the NumPy meaning of its graph and of its gradient's graph, the generated source run in NumPy with
     bounds checks, and the generated source compiled. They must agree on outputs, final states and all gradients;
-    what stands in padding (NaN here) must reach none of them.
+    what stands in padding (NaN here) must reach none of them. A cell with random masks or learned starts is tested as
+    it is trained, with masks drawn and no such state given, and as evaluated, without masks and from given states.
 
     Parameters
     ----------
@@ -102,9 +109,11 @@ def assert_same(
     for way in (False, True) if compiled else (False,):
         with run_source(way):
             program = small_program(traced, input_size, hidden_size, sizes, dtype)
-            for form in forms:
-                given = random_feeds(program, steps, batch, seed, form, feeds)
-                where = f"{program}, {form}: {'compiled source' if way else 'generated source in NumPy'}"
+            several = bool(traced.masks or learned_starts(traced, None))
+            for form, training in product(forms, (True, False) if several else (True,)):
+                given = random_feeds(program, steps, batch, seed, form, feeds, training=training)
+                role = f"{form}{', in training' if training and several else ''}"
+                where = f"{program}, {role}: {'compiled source' if way else 'generated source in NumPy'}"
                 _assert_close(where, meaning(program, given), results(program, given), rtol)
 
 
@@ -112,9 +121,19 @@ def assert_same(
 
 
 def random_feeds(
-    program: Program, steps: int, batch: int, seed: int, form: str = "plain", given: Mapping[str, Any] | None = None
+    program: Program,
+    steps: int,
+    batch: int,
+    seed: int,
+    form: str = "plain",
+    given: Mapping[str, Any] | None = None,
+    *,
+    training: bool = True,
 ) -> Feeds:
-    """Return feeds that are random where not given; NaN stands in the padding of random sequences."""
+    """Return feeds that are random where not given; NaN stands in the padding of random sequences.
+
+    In training masks are drawn, and states that start at learned values are left out.
+    """
     traced, sizes, dtype = program.traced, program.sizes, program.dtype
     rng = np.random.default_rng(seed)
     given = dict(given or {})
@@ -153,7 +172,15 @@ def random_feeds(
     unknown = sorted(set(given) - set(made))
     if unknown:
         raise GraphError(f"feeds: got {unknown}, expected any of {', '.join(made)}{nearest(unknown[0], list(made))}")
-    return Feeds(**{**made, **given})
+    feeds = Feeds(**{**made, **given})
+    return _as_trained(feeds, traced, program.masks(steps, batch, seed=seed), given) if training else feeds
+
+
+def _as_trained(feeds: Feeds, traced: Traced, masks: Arrays, given: Mapping[str, Any]) -> Feeds:
+    """Return feeds with masks, if none are given, and without states that start at learned values, if not given."""
+    learned = learned_starts(traced, given.get("state"))
+    state = {name: value for name, value in feeds.state.items() if name not in learned}
+    return replace(feeds, x={**feeds.x, **{name: masks[name] for name in masks if name not in feeds.x}}, state=state)
 
 
 def random_parameter(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -191,7 +218,7 @@ def results(program: Program, feeds: Feeds) -> Arrays:
     for name, value in found.items():
         if not np.array_equal(value, first[name], equal_nan=True):
             raise AssertionError(f"{program}: vjp returns another {name} than the call")
-    gradients = by_leaf(program, pullback(feeds.dy, feeds.dstate))
+    gradients = fed(by_leaf(program, pullback(feeds.dy, feeds.dstate)), feeds)
     return found | {f"d {leaf}": value for leaf, value in gradients.items()}
 
 
@@ -213,6 +240,11 @@ def by_leaf(program: Program, gradients: Any) -> Arrays:
     return found | {f"state:{name}": value for name, value in gradients.state.items()}
 
 
+def fed(found: Arrays, feeds: Feeds) -> Arrays:
+    """Return gradients by leaf without those of states that were not given."""
+    return {leaf: value for leaf, value in found.items() if not leaf.startswith("state:") or leaf[6:] in feeds.state}
+
+
 def meaning(program: Program, feeds: Feeds) -> Arrays:
     """Return what `results` must return, by the NumPy meaning of the graph and of its gradient's graph."""
     y, state = interpret(program.traced, feeds.params, feeds.x, **feeds.keywords)
@@ -229,9 +261,16 @@ def meaning(program: Program, feeds: Feeds) -> Arrays:
 
 def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int | None) -> Arrays:
     """Return the cotangents of some rows alone, each as long as it is; zeros in padding."""
-    traced = program.traced if feeds.reset is None else with_reset(program.traced)
-    graph = with_gradient(resolve(over_sequences(traced), tuple(program.sizes.items())))
-    cut: dict[str, Any] = {f"input:{name}": value[:length, rows] for name, value in feeds.x.items()}
+    masks = program.traced.masks.keys() & feeds.x.keys()
+    traced = with_masks(program.traced) if masks else without_masks(program.traced)
+    traced = traced if feeds.reset is None else with_reset(traced)
+    sequence = with_learned_starts(over_sequences(traced), learned_starts(traced, feeds.state))
+    graph = with_gradient(resolve(sequence, tuple(program.sizes.items())))
+    cut: dict[str, Any] = {
+        leaf: feeds.x[node.name][:length, rows] if leaf.startswith("input:") else feeds.x[node.name]
+        for leaf, node in traced.leaves.items()
+        if node.name in feeds.x and not leaf.startswith("state:")
+    }
     steps, batch = next(iter(cut.values())).shape[:2]
     if feeds.reset is not None:
         cut[f"input:{RESET}"] = feeds.reset[:length, rows, None].astype(program.dtype)
@@ -246,7 +285,7 @@ def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int |
         values = evaluate(graph.graph, cut, {**program.sizes, "T": steps, "B": batch}, program.dtype)
     found: Arrays = {}
     for leaf, node in traced.leaves.items():
-        if leaf == f"input:{RESET}" or node.attr("integer"):
+        if leaf == f"input:{RESET}" or is_constant(node) or leaf not in cut:
             continue
         sink = graph.sinks.get(("output", COTANGENT + leaf))
         value = np.zeros_like(cut[leaf]) if sink is None else values[operands(graph.graph, sink)[0]]

@@ -239,12 +239,17 @@ def same_dtype(value: Any, like: Any) -> Any:
 
 
 def row_shape(name: str, size: int | None) -> Callable[[Shapes, Mapping[str, Any]], Shape]:
-    """Return the shape rule of an op along the features of a row: `size` features, or as many as there are."""
+    """Return the shape rule of an op along the features: `size` of them, or as many as there are.
+
+    It runs over those of each row; of a parameter vector, which has no rows, one of them is a number.
+    """
 
     def shape(shapes: Shapes, attrs: Mapping[str, Any]) -> Shape:
         (value,) = shapes
-        if not lead(value) or not features(value):
-            raise ShapeError(f"{name}: got shape {value}, expected rows; it runs over the features of each row")
-        return value if size is None else (*lead(value), size)
+        if len(features(value)) != 1:
+            raise ShapeError(
+                f"{name}: got shape {value}, expected rows or a parameter vector; it runs over the features"
+            )
+        return value if size is None else (*lead(value), size) if lead(value) else ()
 
     return shape

@@ -8,7 +8,7 @@ from lstmgraph.ops.contract import Fold, Glyph, Op, function, row_shape
 
 
 def _meaning(value: Any) -> Any:
-    return np.max(value, axis=-1, keepdims=True)
+    return np.max(value, axis=-1, keepdims=np.ndim(value) > 1)  # a vector has no rows
 
 
 def _pullback(result: Any, operands: Any, cotangent: Any) -> tuple[Any]:
@@ -27,5 +27,5 @@ op = Op(
     glyph=Glyph("ellipse", "max"),
     cheap=False,
     notation=function("max", r"\max"),
-    doc="The greatest feature of each row, as a value of size 1.",
+    doc="The greatest feature of each row, as a value of size 1; of a parameter vector, a number.",
 )

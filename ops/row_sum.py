@@ -8,7 +8,7 @@ from lstmgraph.ops.contract import Fold, Glyph, Op, function, row_shape
 
 
 def _meaning(value: Any) -> Any:
-    return np.sum(value, axis=-1, keepdims=True)
+    return np.sum(value, axis=-1, keepdims=np.ndim(value) > 1)  # a vector has no rows
 
 
 op = Op(
@@ -23,5 +23,5 @@ op = Op(
     glyph=Glyph("ellipse", "Σ"),
     cheap=False,
     notation=function("sum", r"\operatorname{{sum}}"),
-    doc="The sum over the features of each row, as a value of size 1.",
+    doc="The sum over the features of each row, as a value of size 1; of a parameter vector, a number.",
 )

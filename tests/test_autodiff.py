@@ -6,7 +6,7 @@ import pytest
 
 import lstmgraph as lg
 from lstmgraph.errors import GraphError
-from lstmgraph.testing import random_feeds, results
+from lstmgraph.testing import by_leaf, random_feeds, results
 
 CELLS = ["lstm", "gru_reset_before", "layer_norm_lstm", "antisymmetric"]
 
@@ -143,21 +143,90 @@ def test_no_gradient_passes_stop_gradient(in_numpy):
     assert not found["d state:h"].any() and found["d parameter:scale"].all()
 
 
+# ---- second order
+
+
+def assert_hvp(program, feeds, dy=None, dstate=None, **keywords):
+    """Assert that hvp is the derivative of the pullback along a direction of the parameters, by differences."""
+    rng = np.random.default_rng(9)
+    direction = {name: rng.standard_normal(value.shape) for name, value in feeds.params.items()}
+    exact = program.hvp(feeds.params, feeds.x, direction, dy, dstate, **keywords)
+
+    def gradient(step):
+        moved = {name: value + step * direction[name] for name, value in feeds.params.items()}
+        return by_leaf(program, program.vjp(moved, feeds.x, **keywords)[2](dy, dstate))
+
+    ahead, behind = gradient(1e-5), gradient(-1e-5)
+    for leaf, value in by_leaf(program, exact).items():
+        np.testing.assert_allclose((ahead[leaf] - behind[leaf]) / 2e-5, value, rtol=1e-6, atol=1e-8, err_msg=leaf)
+    return exact
+
+
 @pytest.mark.parametrize("form", ["lengths", "reset"])
 def test_hvp_follows_lengths_and_resets(form, in_numpy):
     program = small("gru_reset_before")
     feeds = random_feeds(program, 4, 3, 2, form)
+    assert_hvp(program, feeds, feeds.dy, feeds.dstate, **feeds.keywords)
+
+
+@pytest.mark.parametrize("form", ["lengths", "reset"])
+def test_hvp_of_a_network(form, in_numpy):
+    """Tokens, a table, recurs both ways, two results of which one has a cotangent, and one state of three."""
+
+    @lg.network
+    def both(tokens):
+        x = lg.embedding(tokens, 6, 4, name="embed")
+        ahead = lg.recur(lg.cells.lstm, x, size="H", name="ahead")
+        back = lg.recur(lg.cells.mgu, ahead, size=3, name="back", reverse=True)
+        return {"head": lg.linear(ahead=ahead, back=back, name="head", size=2), "back": back}
+
+    program = lg.compile(both, hidden_size=5, dtype="float64", threads=1)
+    feeds = random_feeds(program, 4, 3, 2, form)
+    dstate = {"ahead.c": feeds.dstate["ahead.c"]}
+    found = assert_hvp(program, feeds, {"head": feeds.dy["head"]}, dstate, **feeds.keywords)
+    assert all(value.any() for name, value in found.params.items() if name != "head.b")
+    assert not found.params["head.b"].any()
+    for T, B in [(0, 3), (4, 0)]:
+        empty = program.hvp(feeds.params, np.zeros((T, B), int), feeds.params, None)
+        assert not any(value.any() for value in empty.params.values())
+
+
+def test_hvp_moves_a_learned_start(in_numpy):
+    program = small("", lg.transforms.learned_initial_state(lg.cells.catalogue["mgu"]))
+    feeds = random_feeds(program, 4, 3, 2, "reset")
+    found = assert_hvp(program, feeds, feeds.dy, lengths=feeds.lengths, reset=feeds.reset)
+    assert found.params["h.initial"].all()
+
+
+def test_hvp_of_clipped_gradients_is_still_the_derivative_of_the_pullback(in_numpy):
+    """Such a pullback is no gradient, so that its derivative is not symmetric: no reverse mode gives it."""
+    program = small("", lg.transforms.clip_gradients(lg.cells.catalogue["gru"], 0.3))
+    feeds = random_feeds(program, 4, 3, 2)
+    found = assert_hvp(program, feeds, feeds.dy, feeds.dstate, state=feeds.state)
+    free = small("gru").hvp(feeds.params, feeds.x, feeds.params, feeds.dy, feeds.dstate, state=feeds.state)
+    assert not np.allclose(found.x, free.x)
+
+
+def test_what_stop_gradient_holds_does_not_move_in_hvp(in_numpy):
+    @lg.cell
+    def stopped(x, h):
+        return lg.tanh(lg.linear(h, x, name="free") * lg.stop_gradient(lg.linear(h, x, name="held")))
+
+    @lg.cell
+    def given(x, held, /, h):
+        return lg.tanh(lg.linear(h, x, name="free") * held)
+
+    program, twin = small("", stopped), lg.compile(given, input_size=3, hidden_size=5, held=5, dtype="float64")
+    feeds = random_feeds(program, 4, 3, 2)
     direction = {name: np.full_like(value, 0.3) for name, value in feeds.params.items()}
-    exact = program.hvp(feeds.params, feeds.x, direction, feeds.dy, feeds.dstate, **feeds.keywords)
-
-    def gradient(step):
-        moved = {name: value + step * direction[name] for name, value in feeds.params.items()}
-        return program.vjp(moved, feeds.x, **feeds.keywords)[2](feeds.dy, feeds.dstate)
-
-    ahead, behind = gradient(1e-5), gradient(-1e-5)
-    for name, value in exact.params.items():
-        np.testing.assert_allclose((ahead.params[name] - behind.params[name]) / 2e-5, value, rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose((ahead.x - behind.x) / 2e-5, exact.x, rtol=1e-6, atol=1e-8)
+    found = program.hvp(feeds.params, feeds.x, direction, feeds.dy, state=feeds.state)
+    held = program.record(feeds.params, feeds.x, ["held"], feeds.state)["held"]
+    free = {name: feeds.params[name] for name in twin.traced.parameters}
+    along = {name: direction[name] for name in free}
+    expected = twin.hvp(free, {"x": feeds.x["x"], "held": held}, along, feeds.dy, state=feeds.state)
+    np.testing.assert_allclose(found.x, expected.x["x"], rtol=1e-12, atol=1e-12)
+    for name, value in found.params.items():
+        np.testing.assert_allclose(value, expected.params.get(name, 0), rtol=1e-12, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, lambda x: x])

@@ -9,6 +9,7 @@ import lstmgraph as lg
 from lstmgraph.errors import CompileError, GraphError
 from lstmgraph.gradient_check import GradientErrors, fitting_sizes
 from lstmgraph.plugins import ops
+from lstmgraph.testing import random_feeds
 
 
 @lg.cell
@@ -110,3 +111,60 @@ def test_feeds_settle_sizes():
 def test_only_cells_and_networks_have_gradients(thing):
     with pytest.raises(GraphError, match=r"lg\.check_gradients: got"):
         lg.check_gradients(thing)
+
+
+# ---- masks and learned starts
+
+t = lg.transforms
+MASKED = t.drop_connect(t.zoneout(lg.cells.gru, h=0.5), 0.5)
+STARTING = t.learned_initial_state(lg.cells.rnn)
+BOTH = t.learned_initial_state(MASKED)
+
+
+@lg.network
+def stacked(x):
+    y = lg.recur(MASKED, lg.dropout(x, 0.5, name="x"), size=3, name="low")
+    return lg.linear(lg.recur(STARTING, y, size=4, name="high"), size=2, name="head")
+
+
+@pytest.mark.parametrize("traced", [MASKED, STARTING, BOTH, stacked], ids=["masks", "start", "both", "network"])
+def test_the_training_graph_is_tested(traced, in_numpy):
+    lg.assert_same(traced, compiled=False)
+    errors = lg.check_gradients(traced)
+    starts = [name for name in traced.parameters if name.endswith("initial")]
+    assert {f"{order}parameter:{name}" for name in starts for order in ("", "second ")} <= set(errors)
+    learned = {name.removesuffix(".initial") for name in starts}
+    assert {leaf for leaf in errors if leaf.startswith("state:")} == {f"state:{s}" for s in traced.states} - {
+        f"state:{state}" for state in learned
+    }
+
+
+def test_masks_are_drawn_and_starts_are_random_unless_given():
+    program = lg.compile(BOTH, input_size=3, hidden_size=5, dtype="float64")
+    feeds = random_feeds(program, 4, 3, 2)
+    assert all(np.array_equal(feeds.x[name], mask) for name, mask in program.masks(4, 3, seed=2).items())
+    assert set(feeds.x) == {"x", *BOTH.masks} and not feeds.state and feeds.params["h.initial"].all()
+    plain = random_feeds(program, 4, 3, 2, training=False)
+    assert set(plain.x) == {"x"} and set(plain.state) == {"h"}
+    x, state = np.ones((6, 2, 3)), {"h": np.ones((2, 5))}
+    given = random_feeds(program, 4, 3, 2, given={"x": x, "state": state})
+    assert given.x["x"] is x and given.x["h.update"].shape == (6, 2, 5) and given.state == state
+    assert "state:h" in lg.check_gradients(BOTH, {"state": {"h": np.ones((3, 5))}}, second_order=False)
+
+
+def test_a_wrong_start_or_a_wrong_mask_is_seen(monkeypatch, in_numpy):
+    from lstmgraph import engine, program
+
+    start, masks = engine.with_learned_starts, program.with_masks
+    with monkeypatch.context() as patch:  # the learned value is not read
+        patch.setattr(engine, "with_learned_starts", lambda sequence, states: start(sequence, frozenset()))
+        with pytest.raises(AssertionError, match=r"in training: generated source in NumPy differs"):
+            lg.assert_same(STARTING, compiled=False)
+        with pytest.raises(AssertionError, match=r"in the first derivative by parameter h\.initial"):
+            lg.check_gradients(STARTING, second_order=False)
+    with monkeypatch.context() as patch:  # the masks stand for their means
+        patch.setattr(program, "with_masks", program.without_masks)
+        for check in (lambda: lg.assert_same(MASKED, compiled=False), lambda: lg.check_gradients(MASKED)):
+            with pytest.raises((AssertionError, KeyError)):
+                check()
+    assert program.with_masks is masks

@@ -321,7 +321,7 @@ def test_a_cell_is_not_called_on_arrays():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"input_size": 3}, "got no size for hidden_size; pass hidden_size="),
+        ({"input_size": 3}, "got no size for hidden_size, expected one for state h; pass hidden_size= to lg.compile$"),
         ({"input_size": 3, "hidden_size": 4, "hiden_size": 4}, r"unknown size 'hiden_size'.*nearest: hidden_size"),
         ({"input_size": 3, "hidden_size": 0}, "hidden_size=0, expected a positive integer"),
         ({"input_size": 3.0, "hidden_size": 4}, "input_size=3.0, expected a positive integer"),

@@ -168,6 +168,57 @@ def test_nan_in_a_weight_spreads_as_it_means(name, in_numpy):
     lg.assert_same(cell, vars(feeds), hidden_size=6, compiled=False, forms=("plain",))
 
 
+ALONG = [name for name, each in ops().items() if each.kind in ("reduction", "running")]
+
+
+def of_a_vector(name):
+    """Return a cell with an op along the features of a parameter vector, and its value at a step."""
+
+    @lg.cell
+    def with_vector(x, h):
+        value = lg.parameter("v").builder.add(name, lg.parameter("v") * lg.parameter("v"))
+        assert value.shape == (() if ops()[name].kind == "reduction" else ("H",))
+        return {"value": value * h, "h": lg.tanh(lg.linear(x, name="input") + value * h)}
+
+    return with_vector
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_along_a_parameter_vector_it_runs_as_along_a_row(name, in_numpy):
+    cell = of_a_vector(name)
+    for hidden_size in (1, 5, 17):
+        for dtype in ("float32", "float64"):
+            lg.assert_same(cell, compiled=False, dtype=dtype, **sizes_for(name, hidden_size))
+    errors = lg.check_gradients(cell, seed=1, **sizes_for(name, 5))
+    assert {"parameter:v", "second parameter:v"} <= set(errors)
+    program = lg.compile(cell, input_size=3, hidden_size=5, dtype="float64")
+    feeds = random_feeds(program, 2, 3, 0)
+    value, _ = program(feeds.params, feeds.x, feeds.state)
+    expected = ops()[name].meaning(feeds.params["v"][None] ** 2)
+    np.testing.assert_allclose(value["value"][0] if isinstance(value, dict) else value[0],
+        expected * feeds.state["h"], rtol=1e-12)  # fmt: skip
+
+
+def test_bodies_of_ops_take_a_parameter_vector_too():
+    @lg.cell
+    def scaled(x, h):
+        v = lg.parameter("v")
+        unit = v / lg.sqrt(lg.row_sum(v**2) + 0.1)
+        return lg.tanh(lg.linear(x, name="input") + unit * h) + lg.mean(v) * lg.softmax(v) * lg.layer_norm(v)
+
+    lg.check_gradients(scaled, steps=2, batch=2)
+
+
+@pytest.mark.parametrize("shape", [(), ("H", "H")])
+@pytest.mark.parametrize("name", ALONG)
+def test_numbers_and_matrices_have_no_features_to_run_along(name, shape):
+    with pytest.raises(ShapeError, match=rf"^{name}: got shape .*, expected rows or a parameter vector"):
+
+        @lg.cell
+        def wrong(x, h):
+            return h + lg.parameter("v", shape=shape).builder.add(name, lg.parameter("v", shape=shape))
+
+
 @pytest.mark.parametrize("name", ["maximum", "minimum", "row_max"])
 def test_at_a_tie_the_parts_of_a_gradient_add_up_to_the_whole(name, in_numpy):
     @lg.cell
@@ -198,7 +249,7 @@ def wrong_shapes(name):
     if name in special:
         return special[name]
     if definition.kind in ("reduction", "running"):
-        return ((4,),), {}
+        return ((4, 5),), {}
     return ((("B", 3), ("B", 4), ("B", 5))[: arity(definition)] if arity(definition) > 1 else (("B", 3, 4),)), {}
 
 

@@ -117,10 +117,24 @@ def test_it_is_one_sentence_that_names_modifier_and_cell(call, message):
 def test_a_shortcut_whose_sizes_do_not_fit_says_where_it_was_made(in_numpy):
     cell = t.residual(lstm)
     with pytest.raises(
-        lg.ShapeError, match=r"residual_lstm: add .*test_transform_errors\.py.*: got sizes I = 3 and H = 5"
+        lg.ShapeError,
+        match=r"residual_lstm: add .*test_transform_errors\.py.*: got sizes I = 3 and H = 5, expected .*project=True",
     ):
         lg.compile(cell, input_size=3, hidden_size=5)(
             lg.compile(cell, input_size=3, hidden_size=5).init(), np.ones((2, 1, 3))
         )
     program = lg.compile(t.residual(lstm, project=True), input_size=3, hidden_size=5)
     assert program(program.init(), np.ones((2, 1, 3)))[0].shape == (2, 1, 5)
+
+
+@pytest.mark.parametrize(
+    "cell", [t.highway(lstm), t.zoneout(t.residual(lstm), c=0.5), t.residual(t.outputs(lstm, "h"))], ids=str
+)
+def test_a_hint_goes_with_the_shortcut_through_what_is_made_of_it(cell):
+    @lg.network
+    def net(x):
+        found = lg.recur(cell, x, size=5, name="shortcut")
+        return next(iter(found.values())) if isinstance(found, dict) else found
+
+    with pytest.raises(lg.ShapeError, match=r"got sizes I = 3 and H = 5.*; give the modifier project=True, so that"):
+        lg.compile(net, input_size=3)

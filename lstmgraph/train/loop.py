@@ -52,10 +52,14 @@ class Loop:
         return Place(place.epoch + (place.index > 0), 0, {}, data)
 
     def _warm_up(self, place: Place) -> None:
-        """Compile everything, with a first step whose result is dropped, before the clock starts."""
+        """Compile everything, with a first step whose result is dropped, before the clock starts; once for a form."""
         if self.budget.progress < 1:
-            with self.budget.pause():
-                self._next_weights(self.feed.item(place), place, 0.0)
+            item = self.feed.item(place)
+            shape = next(iter(item.inputs.values())).shape[:2]
+            form = (shape, item.lengths is None, not place.state, self.checkpoint_every)
+            if form not in self.model.warm:
+                self._next_weights(item, place, 0.0)
+                self.model.warm.add(form)
         self.budget.restart()
 
     def _steps(self, place: Place, bar: Progress) -> None:

@@ -1,6 +1,7 @@
 """Model: a network, a loss and an optimiser; fit, evaluate, predict, save."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lstmgraph.border import (
     as_inputs,
     as_lengths,
     check_index_range,
+    checked_sizes,
     infer_sizes,
     symbols_of,
     table_limits,
@@ -20,6 +22,7 @@ from lstmgraph.errors import CompileError, DataError, GraphError
 from lstmgraph.graph import Dim, keys_of, node_of
 from lstmgraph.masks import draw
 from lstmgraph.segments import check_segments
+from lstmgraph.sizes import missing_sizes, spoken, symbol_of
 from lstmgraph.traced import Traced
 from lstmgraph.train.adam import Adam
 from lstmgraph.train.budget import Budget, Schedule, as_schedule
@@ -31,7 +34,6 @@ from lstmgraph.train.objective import LOSS, check_size, measures, objective, tar
 from lstmgraph.train.optimizer import Optimizer, Updater
 from lstmgraph.train.targets import as_weights, spread_target
 
-_KEYWORDS = {"I": "input_size", "H": "hidden_size"}
 _EVALUATION_ROWS = 16384
 
 
@@ -100,10 +102,12 @@ class Model:
         self.dtype = str(dtype)
         self.threads = threads
         self.objective = objective(network, self.loss)
+        checked_sizes(self.objective, {symbol_of(word): size for word, size in sizes.items()})
         self._sizes: dict[str, int] = dict(sizes)
         self._programs: dict[str, Any] = {}
         self._updater: Updater | None = None
         self._standing: Standing | None = None
+        self.warm: set[tuple[Any, ...]] = set()  # forms of training steps that are compiled: see Loop
 
     def __repr__(self) -> str:
         return f"<model {self.network.name}, {self.loss.name}, {self.optimizer}, {self.steps} steps>"
@@ -155,7 +159,8 @@ class Model:
 
             graphs = {"network": self.network, "objective": self.objective}
             traced = graphs[role] if role in graphs else measures(self.network, self.loss)
-            wanted = {_KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
+            self._check_settled(traced)
+            wanted = {spoken(symbol) for symbol in symbols_of(traced)}
             sizes = {name: size for name, size in self._sizes.items() if name in wanted}
             self._programs[role] = compile_program(traced, dtype=self.dtype, threads=self.threads, **sizes)
         return self._programs[role]
@@ -183,7 +188,8 @@ class Model:
 
         A call that ends within an epoch leaves its place; the next call on the same data goes on from there,
         also after ``save`` and ``lg.load``, bit for bit. The first limit reached ends training; Ctrl-C does
-        so too, and leaves the model as it was after the last whole step.
+        so too, and leaves the model as it was after the last whole step. Fresh data at each step: call it with
+        ``steps=1`` again and again; only the first call on arrays of a shape compiles.
 
         Parameters
         ----------
@@ -191,7 +197,9 @@ class Model:
             The input [T, B, ...], or inputs by name.
         y : array
             The targets, [T, B] integers or [T, B, features]; [B] or [B, features] for one target a sequence, which
-            belongs to its last valid step, and no other step counts.
+            belongs to its last valid step, and no other step counts. For a target that every step shall predict give
+            it at each step, ``np.broadcast_to(y, (T, B))``: the loss is then the mean over time, and
+            ``predict(x).mean(axis=0)`` the prediction pooled over time.
         epochs : int, optional
             Passes over the data; 1 if neither `seconds` nor `steps` is given.
         batch_size : int, optional
@@ -320,17 +328,30 @@ class Model:
         return draw(self.network, self._bound(self.objective), shape, self.seed, self.steps, self.dtype)
 
     def _bound(self, traced: Traced) -> dict[Dim, Dim]:
-        keywords = {symbol: _KEYWORDS.get(symbol, symbol) for symbol in symbols_of(traced)}
+        keywords = {symbol: spoken(symbol) for symbol in symbols_of(traced)}
         return {symbol: self._sizes[word] for symbol, word in keywords.items() if word in self._sizes}
+
+    def _sizes_of(self, traced: Traced, inputs: Mapping[str, Any]) -> dict[Dim, Dim]:
+        """Return the sizes bound so far, and those that inputs tell."""
+        return {**infer_sizes(traced, {}, inputs, None), **self._bound(traced)}
+
+    def _check_settled(self, traced: Traced, sizes: Mapping[Dim, Dim] | None = None) -> None:
+        """Raise if a size is missing, of those given or bound so far."""
+        known = self._bound(traced) if sizes is None else sizes
+        if missing := [symbol for symbol in symbols_of(traced) if symbol not in known]:
+            inputs = {dim for leaf, node in traced.leaves.items() if leaf.startswith("input") for dim in node.shape}
+            first = "call fit first, whose data tell, or " if sizes is None and inputs & set(missing) else ""
+            raise missing_sizes(self.network, missing, first + "pass {keywords} to lg.Model")
 
     def _inputs(self, x: Any) -> dict[str, Any]:
         return dict(x) if isinstance(x, Mapping) else {self.network.inputs[0]: x}
 
     def _examples(self, x: Any, y: Any, lengths: Any, weights: Any) -> tuple[Arrays, Any, Any]:
         """Return checked inputs and target, lengths, and how much each row counts."""
-        inputs, name = self._inputs(x), target_name(self.network)
-        T, B = (*np.shape(next(iter(inputs.values()), ())), 0, 0)[:2]
-        target, counts = spread_target(y, self.objective.leaves[f"input:{name}"], T, B, as_lengths(lengths, T, B))
+        network, given, name = self.network, self._inputs(x), target_name(self.network)
+        inputs, T, B = as_inputs(network, self._sizes_of(network, given), given, np.dtype(self.dtype))
+        node = self.objective.leaves[f"input:{name}"]
+        target, counts = spread_target(y, node, T, B, as_lengths(lengths, T, B), network.name)
         arrays, valid = self._data(self.objective, {**inputs, name: target}, lengths)
         if weights is not None:
             own = as_weights(weights, T, B)
@@ -339,15 +360,21 @@ class Model:
 
     def _data(self, traced: Traced, inputs: Mapping[str, Any], lengths: Any) -> tuple[Arrays, Any]:
         """Return checked arrays and lengths; sizes that only the data know are bound on the way."""
-        sizes = {**infer_sizes(traced, {}, dict(inputs), None), **self._bound(traced)}
+        sizes = self._sizes_of(traced, inputs)
         arrays, T, B = as_inputs(traced, sizes, inputs, np.dtype(self.dtype))
+        self._check_settled(traced, sizes)
         if not T or not B:
             raise DataError(f"{self.network.name}: got T, B = {(T, B)}, expected at least one step of one row")
         check_size(traced, sizes)
-        check_index_range(traced, arrays, table_limits(traced, sizes))  # all of it now, not in a late step
+        check_index_range(traced, arrays, _limits(traced, tuple(sizes.items())))  # all of it now, not in a late step
         for symbol, size in sizes.items():
-            self._sizes.setdefault(_KEYWORDS.get(str(symbol), str(symbol)), int(size))
+            self._sizes.setdefault(spoken(str(symbol)), int(size))
         return arrays, as_lengths(lengths, T, B)
+
+
+@lru_cache(maxsize=64)
+def _limits(traced: Traced, sizes: tuple[tuple[Dim, Dim], ...]) -> dict[str, int]:
+    return table_limits(traced, dict(sizes))
 
 
 def reads_ahead(network: Traced) -> bool:

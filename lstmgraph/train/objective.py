@@ -91,7 +91,7 @@ def _build(network: Traced, loss: Loss, bodies: Mapping[str, Body], integer: boo
         label: made[key].key for label, key in network.graph.graph["labels"].items() if key in made
     }
     returns = "single" if len(bodies) == 1 else tuple(bodies)
-    return type(network)(builder.freeze(f"{network.name}_{loss.name}"), returns)
+    return type(network)(builder.freeze(network.name), returns)  # errors name what the user wrote
 
 
 def _target_size(values: Mapping[str, Symbol]) -> Any:

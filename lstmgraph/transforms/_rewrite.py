@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from lstmgraph.errors import GraphError, nearest
-from lstmgraph.graph import LEAVES, Builder, Shape, Symbol, ancestors, named, node_of, operands, rebuild
+from lstmgraph.graph import LEAVES, Builder, Shape, Symbol, ancestors, carry_notes, named, node_of, operands, rebuild
 from lstmgraph.lines import user_line
 from lstmgraph.masks import mask
 from lstmgraph.trace import tracing
@@ -123,8 +123,7 @@ class Rewrite:
             self.builder.simplify = simplify
             value = self.builder.add(node.op, *values, **dict(node.attrs))
             self.builder.simplify = False
-        if key in graph.graph["lines"]:
-            self.builder.graph.graph["lines"].setdefault(value.key, graph.graph["lines"][key])
+        carry_notes(graph, key, value)
         return value
 
     def let_read(self, kind: str, values: Mapping[str, Symbol]) -> None:
@@ -155,6 +154,10 @@ class Rewrite:
         """Add a random mask: see `lstmgraph.masks.mask`."""
         self._free(name)
         return mask(self.builder, shape, name, rate, scale, per)
+
+    def hint(self, value: Symbol, remedy: str) -> None:
+        """Say what to do, in place of giving layers their sizes, if the sizes of a value's operands do not fit."""
+        self.builder.graph.graph["hints"][value.key] = remedy
 
     def layer_name(self, name: str) -> str:
         """Return the name of a new layer, or raise if the cell has it."""

@@ -5,6 +5,8 @@ from lstmgraph.graph import Symbol, features
 from lstmgraph.layers import linear
 from lstmgraph.transforms._rewrite import Rewrite, only
 
+UNFIT = "give the modifier project=True, so that a matrix brings the input to the size of the output"
+
 
 def shortcut(rewrite: Rewrite, output: str | None, project: bool) -> tuple[str, Symbol, Symbol]:
     """Return the name of the one output, its value, and the first input, through a matrix if it is projected."""

@@ -3,7 +3,7 @@
 from lstmgraph.layers import sigmoid_layer
 from lstmgraph.traced import Cell
 from lstmgraph.transforms._rewrite import Rewrite
-from lstmgraph.transforms._shortcut import shortcut
+from lstmgraph.transforms._shortcut import UNFIT, shortcut
 
 
 def highway(cell: Cell, output: str | None = None, *, project: bool = False) -> Cell:
@@ -44,5 +44,7 @@ def highway(cell: Cell, output: str | None = None, *, project: bool = False) -> 
     given = rewrite.build(rewrite.leaf("input", cell.inputs[0]))
     with rewrite.writing():
         carry = sigmoid_layer(given, name=rewrite.layer_name("transform"), size=old.shape[-1], init={"b": -1.0})
-    rewrite.set_output(name, carry * old + (1 - carry) * x)
+    passed = (1 - carry) * x
+    rewrite.hint(passed, UNFIT)
+    rewrite.set_output(name, carry * old + passed)
     return rewrite.finish(f"with a highway from {cell.inputs[0]} to the output (Srivastava et al. 2015)")

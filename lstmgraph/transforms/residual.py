@@ -2,7 +2,7 @@
 
 from lstmgraph.traced import Cell
 from lstmgraph.transforms._rewrite import Rewrite
-from lstmgraph.transforms._shortcut import shortcut
+from lstmgraph.transforms._shortcut import UNFIT, shortcut
 
 
 def residual(cell: Cell, output: str | None = None, *, project: bool = False) -> Cell:
@@ -39,5 +39,7 @@ def residual(cell: Cell, output: str | None = None, *, project: bool = False) ->
     """
     rewrite = Rewrite(cell, "residual")
     name, old, x = shortcut(rewrite, output, project)
-    rewrite.set_output(name, old + x)
+    total = old + x
+    rewrite.hint(total, UNFIT)
+    rewrite.set_output(name, total)
     return rewrite.finish(f"with {cell.inputs[0]} added to the output (He et al. 2016)")

@@ -230,3 +230,24 @@ def test_options_that_make_no_sense_are_one_error(make_model, options, error, ex
         make_model(**options)
     with pytest.raises(lg.GraphError, match="expected a network"):
         lg.Model(lambda x: x)
+
+
+def test_fresh_data_at_each_step_cost_a_step_each(tiny, make_model, equal_params, monkeypatch):
+    """Only the first call on arrays of a form compiles with a step that is dropped."""
+    from lstmgraph.train.loop import Loop
+
+    taken = []
+    step = Loop._next_weights
+    monkeypatch.setattr(Loop, "_next_weights", lambda self, *given: taken.append(given[2]) or step(self, *given))
+    model, whole = make_model(optimizer=lg.SGD(0.1)), make_model(optimizer=lg.SGD(0.1))
+    for _ in range(3):
+        model.fit(tiny.x.copy(), tiny.y, steps=1)
+    assert taken == [0.0, 1.0, 1.0, 1.0] and model.steps == 3
+    whole.fit(tiny.x, tiny.y, steps=3)
+    assert equal_params(model.params, whole.params)
+    taken.clear()
+    model.fit(tiny.x[:5], tiny.y[:5], steps=1)  # another shape
+    model.fit(tiny.x[:5], tiny.y[:5], steps=1, lengths=np.full(6, 4))  # another form
+    model.fit(tiny.x[:5], tiny.y[:5], steps=2)
+    model.fit(tiny.x[:5], tiny.y[:5], steps=0)
+    assert taken == [0.0, 1.0, 0.0, 1.0, 1.0, 1.0]
