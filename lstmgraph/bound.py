@@ -29,6 +29,8 @@ class Bound:
         self.params = params
         self._bindings: dict[Line, Binding] = {}
         self._first = program.traced.inputs[0]
+        shape = features(program.traced.leaves[f"input:{self._first}"].shape)
+        self._row = tuple(int(resize(dim, program.sizes)) for dim in shape)
         self._idle: dict[int, list[Stepper]] = {}  # by rows; one that a thread uses is in no list
 
     def binding(self, line: Line) -> Binding:
@@ -51,8 +53,9 @@ class Bound:
         Arrays of the program's dtype are the fast way: of those nothing but their shapes is looked at.
         """
         given = x if type(x) is dict else {self._first: x}
-        first = given.get(self._first)
-        if type(first) is np.ndarray and first.size and (state is not None or not self.program.learned):
+        first: Any = given.get(self._first)
+        fits = type(first) is np.ndarray and first.size and first.shape[1:] == self._row
+        if fits and (state is not None or not self.program.learned):
             idle = self._idle_steppers(len(first))
             try:
                 stepper = idle.pop()

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from lstmgraph.autodiff import differentiate
 from lstmgraph.border import Arrays
-from lstmgraph.forward_mode import with_tangent
+from lstmgraph.forward_mode import moving_leaves, with_tangent
 from lstmgraph.graph import (
     LEAVES,
     SINKS,
@@ -38,12 +39,15 @@ from lstmgraph.schedule.plan import Plan, make_plan
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save
 from lstmgraph.schedule.split import split
+from lstmgraph.schedule.tables import by_entry, entries, few
 from lstmgraph.traced import Cell, Network, Traced
 
 COTANGENT = "d:"  # prefix of cotangent inputs and outputs; no Python name has it
 DIRECTION = "v:"
+SECOND = f"{DIRECTION}output:{COTANGENT}"  # prefix of the tangents of cotangents
 TAPES = 16  # shapes of batches whose recordings are kept
 NO_ROWS = Rows(0, 0)
+_moments = count(1)
 
 
 def over_sequences(traced: Traced) -> Traced:
@@ -89,25 +93,11 @@ def with_gradient(sequence: Traced) -> Traced:
     return _same_labels(sequence, builder, made)
 
 
-def with_second_order(sequence: Traced) -> Traced:
-    """Return the graph whose outputs are the derivatives of the gradient along a direction of the parameters."""
-    first = with_gradient(sequence)
+def with_results(sequence: Traced, prefix: str) -> Traced:
+    """Return the graph with those results alone whose names begin so."""
     builder = Builder(simplify=True)
-    made = rebuild(first.graph, builder)
-    seeds: dict[str, Any] = {}
-    for (kind, name), sink in first.sinks.items():
-        if kind == "output" and name.startswith(f"{COTANGENT}parameter:"):
-            source = made[operands(first.graph, sink)[0]]
-            direction = builder.leaf("parameter", source.shape, name=DIRECTION + name.removeprefix(COTANGENT))
-            seeds[source.key] = seeds[source.key] + direction if source.key in seeds else direction
-    wanted = set(sequence.leaves)
-    clean = Builder(simplify=True)
-    found = differentiate(first, builder, made, seeds)
-    kept = {leaf: symbol for leaf, symbol in found.items() if leaf in wanted and symbol is not None}
-    copied = rebuild(builder.graph, clean, keep=[symbol.key for symbol in kept.values()])
-    for leaf, symbol in kept.items():
-        clean.sink("output", copied[symbol.key], COTANGENT + leaf)
-    return Network(clean.freeze(sequence.name))
+    keep = [key for (_, name), key in sequence.sinks.items() if name.startswith(prefix)]
+    return _same_labels(sequence, builder, rebuild(sequence.graph, builder, keep=keep))
 
 
 def with_records(sequence: Traced, names: Mapping[str, tuple[str, str]]) -> Traced:
@@ -257,17 +247,25 @@ class Line:
             elif ahead:
                 value = np.ascontiguousarray(rows.sort(value)).reshape(-1)
             context.values[key] = value
+            context.lent.add(key)
 
     def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
         """Run what was chosen; its results, and what `keep` names, are in the context afterwards."""
         key = (choice, keep, context.rows.key)
-        tape = self._tapes.pop(key, None) or self._record(choice, keep, context)
-        self._tapes[key] = tape  # the last one used stands last
-        if len(self._tapes) > TAPES:
-            self._tapes.pop(next(iter(self._tapes)), None)
+        tape = self._tapes.get(key)
+        if tape is None:
+            tape = self._tapes.setdefault(key, self._record(choice, keep, context))
+            self._forget()
+        tape.used = next(_moments)
         if tape not in context.binding.prepared:
             self._complete(context.binding, tape)
         tape.play(context)
+
+    def _forget(self) -> None:
+        """Drop the recordings that lay unused longest; other threads may come and go meanwhile."""
+        known = sorted(self._tapes.copy().items(), key=lambda pair: pair[1].used)
+        for key, _ in known[: max(len(known) - TAPES, 0)]:
+            self._tapes.pop(key, None)
 
     def open(self, context: Context, choice: Choice) -> Frame:
         """Return what was chosen ready to run, again and again over the same memory; its results are in the context."""
@@ -301,10 +299,20 @@ class Line:
         for runner in choice.stages:
             runner.record(tape)
         tape.finish([*choice.results, *sorted(keep)])
+        tape.used = next(_moments)
         return tape
 
     def result(self, context: Context, sink: tuple[str, str]) -> Any:
-        """Return a result as the user sees it: padded, in the user's order."""
+        """Return a result as the user sees it, and the user's own: no argument, nor what another result is."""
+        value = self.view(context, sink)
+        key = self._sources[sink]
+        if key not in context.values or key in context.lent:
+            return value.copy()
+        context.lent.add(key)
+        return value
+
+    def view(self, context: Context, sink: tuple[str, str]) -> Any:
+        """Return a result where it lies, padded, in the user's order."""
         key = self._sources[sink]
         node = node_of(self.graph, key)
         if node.op == "constant":
@@ -331,23 +339,39 @@ class Engine:
         self.sequence: Traced = resolve(sequence, tuple(sorted(sizes.items(), key=str)))
         self._records: dict[tuple[str, ...], Line] = {}
         self._tangents: dict[frozenset[str], Line] = {}
+        self._passes: dict[tuple[int, bool], Line] = {}  # by the entries of the largest such table, and the form
 
     @cached_property
     def main(self) -> Line:
         """Forward and backward pass, sharing what is saved; a plain call runs its first phase."""
-        graph = split(save(with_gradient(self.sequence)))
-        late = [name for name in (*graph.inputs, *graph.parameters) if name.startswith(COTANGENT)]
-        return Line(graph, self.executor, self.sizes, late)
+        return self.passes(0, apart=True)
 
     @cached_property
     def whole(self) -> Line:
         """Forward and backward pass in one, for cotangents that are known before."""
-        return Line(split(save(with_gradient(self.sequence))), self.executor, self.sizes)
+        return self.passes(0, apart=False)
+
+    def passes(self, rows: int, apart: bool) -> Line:
+        """`main` or `whole` for so many rows: products that follow a table of few entries are taken over these."""
+        graph, sizes = self._both
+        most = few(sizes, rows)
+        if (most, apart) not in self._passes:
+            graph = by_entry(graph, self.sizes, most) if most else graph
+            late = [name for name in (*graph.inputs, *graph.parameters) if apart and name.startswith(COTANGENT)]
+            self._passes[most, apart] = Line(graph, self.executor, self.sizes, late)
+        return self._passes[most, apart]
+
+    @cached_property
+    def _both(self) -> tuple[Traced, dict[int, int]]:
+        graph = split(save(with_gradient(self.sequence)))
+        return graph, entries(graph, self.sizes)
 
     @cached_property
     def second(self) -> Line:
-        """The derivative of the gradient along a direction."""
-        return Line(split(save(with_second_order(self.sequence))), self.executor, self.sizes)
+        """The derivatives of the cotangents along a direction of the parameters: forward mode over reverse mode."""
+        moving = frozenset(leaf for leaf in moving_leaves(self.sequence) if leaf.startswith("parameter:"))
+        graph = with_results(with_tangent(with_gradient(self.sequence), moving, DIRECTION), SECOND)
+        return Line(split(save(graph)), self.executor, self.sizes)
 
     def records(self, names: Mapping[str, tuple[str, str]]) -> Line:
         """The forward pass with values inside the recurs as outputs."""

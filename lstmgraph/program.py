@@ -10,7 +10,7 @@ from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound
 from lstmgraph.call import WRT, Call, Gradients, find_labels
-from lstmgraph.engine import COTANGENT, DIRECTION, Engine
+from lstmgraph.engine import COTANGENT, DIRECTION, SECOND, Engine
 from lstmgraph.errors import CompileError
 from lstmgraph.graph import Dim, resize
 from lstmgraph.initializers import initialize
@@ -179,15 +179,16 @@ class Program:
         return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
 
     def _checked(self, params: Mapping[str, Any]) -> Arrays:
-        found: dict[str, Any] = {name: params.get(name) for name in self._shapes} if type(params) is dict else {}
-        if len(found) == len(params) and all(
-            type(found[name]) is np.ndarray
-            and found[name].shape == shape
-            and found[name].dtype is self.dtype
-            and found[name].flags.c_contiguous
-            for name, shape in self._shapes.items()
-        ):
-            return found
+        if type(params) is dict and params.keys() == self._shapes.keys():  # the quick way of what fits
+            found = {name: params[name] for name in self._shapes}
+            if all(
+                type(array) is np.ndarray
+                and array.shape == self._shapes[name]
+                and array.dtype is self.dtype
+                and array.flags.c_contiguous
+                for name, array in found.items()
+            ):
+                return found
         return as_params(self.traced, self.sizes, params, self.dtype)
 
     @cached_property
@@ -274,8 +275,8 @@ class Program:
     ) -> Gradients:
         """Return the derivative of ``pullback(dy, dstate)`` along a direction of the parameters.
 
-        By reverse mode twice, which is this derivative because second derivatives commute; where a cell uses
-        ``lg.stop_gradient`` they need not, and what comes back is the transpose's product.
+        By forward mode along the loops of the gradient (Pearlmutter 1994): as in `jvp`, what ``lg.stop_gradient``
+        holds does not move.
 
         Parameters
         ----------
@@ -292,7 +293,8 @@ class Program:
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
         feeds |= call.feeds() | call.cotangents(dy, dstate)
         context = line.context(line.bind(call.params), call.rows, feeds)
-        return call.gradients(line, context, set(WRT), (0, 1))
+        line.run(context, line.choose(line.traced.sinks, (0, 1)))
+        return call.collect(line, context, set(WRT), SECOND)
 
     def jvp(
         self,
@@ -376,7 +378,7 @@ class Program:
             y, final, pullback = vjp_in_segments(bound, x, state, lengths, reset, wrt, checkpoint_every)
             return y, final, pullback(dy)
         call = Call(self, self._checked(params), x, state, lengths, reset)
-        line = call.engine.whole
+        line = call.engine.passes(call.rows.count, apart=False)
         context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))
         sinks = call.plain_sinks() + call.gradient_sinks(line, set(wrt))
         line.run(context, line.choose(sinks, (0, 1)))

@@ -230,7 +230,7 @@ def test_masks_are_part_of_the_equations_and_do_not_move(in_numpy):
         return lg.tanh_layer(h, x=lg.dropout(x, 0.4, name="x"), name="hidden")
 
     program = small(noisy, {"input_size": 3, "hidden_size": 5})
-    feeds = random_feeds(program, 4, 3, 0)
+    feeds = random_feeds(program, 4, 3, 0, training=False)
     direction, dx, dstate = directions(program, feeds)
     feeds.x.update(program.masks(4, 3, seed=1))
     dy = program.jvp(feeds.params, feeds.x, direction, feeds.state, dx=dx, dstate=dstate)[2]
@@ -317,7 +317,7 @@ def test_the_tangent_of_the_tangent_keeps_every_name_apart():
 
 
 def test_the_tangent_of_the_gradient_is_the_product_with_the_second_derivative(in_numpy):
-    """Forward over reverse gives what reverse over reverse gives."""
+    """What hvp computes over sequences, from the cells by hand."""
     program = program_of("gru")
     feeds = random_feeds(program, 3, 2, 4)
     direction = directions(program, feeds)[0]

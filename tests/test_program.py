@@ -254,7 +254,7 @@ def gru_reset_before(x, h):
 )
 def test_any_number_of_threads_gives_the_same_bits(cell, sizes, options):
     x = random_x(96, 32, 33)
-    programs = [lg.compile(cell, input_size=33, threads=threads, **sizes) for threads in (1, 2, 3, 5)]
+    programs = [lg.compile(cell, input_size=33, threads=threads, **sizes) for threads in (1, 2, 4, 5)]
     params = random_params(programs[0])
     want = trained(programs[0], params, x, **options)
     for _ in range(30):  # two threads that write to one place do not meet every time

@@ -87,10 +87,11 @@ def _product_calls(writer: Writer, group: tuple[Product, ...], panel: int, tile:
     writer.ahead.append(Ahead(terms, node_of(writer.cell.graph, group[0].terms[0][1]).shape[1], panel, total))
     row = writer.identifiers[f"ahead:{place}"] = writer.identifier(f"ahead_{'_'.join(inputs)}_row")
     ahead = writer.pointer("ahead", str(place), called=f"ahead_{'_'.join(inputs)}")
-    start = f"(now + r) * {row} + {'j' if panel == 1 else f'j // {panel}'} * {total}"
+    places = writer.pointer("places", str(place), called=f"places_{'_'.join(inputs)}")
+    start = f"{'j' if panel == 1 else f'j // {panel}'} * {total}"
     return [
         f"if {row} > 0:",
-        f"    copy_rows(rows, {ahead}, {start}, {row}, {corner}, {total})",
+        f"    copy_rows(rows, {places}, now + r, {ahead}, {start}, {row}, {corner}, {total})",
         "else:",
         *[f"    {call}" for call in chain(*calls[: len(inputs)])],
         *chain(*calls[len(inputs) :]),

@@ -69,7 +69,7 @@ def _finished(writer: Writer) -> Kernel:
     head = [f"def {writer.name}(buffers, sizes, t0, t1, b0, b1, slot):"]
     head.append(f'    """{_title(writer)}"""')
     for place, buffer in enumerate(writer.buffers):
-        word = "integers" if buffer.role in ("starts", "blocks", "index") else "floats"
+        word = "integers" if buffer.role in ("starts", "blocks", "index", "places") else "floats"
         head.append(f"    {writer.pointers[buffer.role, buffer.name]} = {word}(buffers, {place})")
     if writer.reverse or not writer.loop:
         head.append("    T = sizes[0]")

@@ -36,7 +36,8 @@ class Buffer:
     ----------
     role : str
         "starts" (first row of each step), "blocks" (first row of a state at each step), "input", "index", "state",
-        "output", "parameter", "table", "pack", "ahead", "scratch" (rows of a step), "tile".
+        "output", "parameter", "table", "pack", "ahead", "places" (which row of it is whose), "scratch" (rows of a
+        step), "tile".
     name : str
         The leaf or output it holds.
     size : int or str

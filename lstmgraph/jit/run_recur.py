@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from lstmgraph.graph import Dim, resize
+from lstmgraph.graph import LEAD, Dim, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Array, Executor, row_work
 from lstmgraph.jit.layout import Ahead, Buffer
@@ -13,6 +13,7 @@ from lstmgraph.jit.operands import Operands
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tape import Entry, Frame, Ref, Tape
 from lstmgraph.schedule.plan import Plan, Stage
+from lstmgraph.schedule.tables import WIDE, Table, are_few, table_of
 from lstmgraph.traced import Cell
 
 AHEAD_BYTES = 1 << 17  # of matrices for inputs: what a step would walk through again and again
@@ -44,9 +45,17 @@ class RunRecur:
         self.outputs = {b.name: int(resize(b.size, inner)) for b in self.kernel.buffers if b.role == "output"}
         self.scratch = {b.name: int(resize(b.size, inner)) for b in self.kernel.buffers if b.role == "scratch"}
         self.ahead = [_dims(each, stage.cell, inner) for each in self.kernel.ahead]
+        self.tables = [self._table(each, stage, plan, fixed) for each in self.kernel.ahead]
         self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
+
+    def _table(self, ahead: Ahead, stage: Stage, plan: Plan, fixed: frozenset[str]) -> Table | None:
+        """Return the table that the rows of an input are of, if it is known before the loop."""
+        if len(ahead.terms) != 1 or stage.phase:
+            return None
+        table = table_of(plan.traced.graph, self.operands.sources[f"input:{ahead.terms[0][0]}"])
+        return table if table is not None and table.key in fixed else None
 
     def record(self, tape: Tape) -> None:
         """Add all steps to a tape, and say where the wanted results lie."""
@@ -129,8 +138,8 @@ class RunRecur:
                 return outputs[name]
             if role == "scratch":
                 return tape.take(rows.B * self.scratch[name])
-            if role == "ahead":
-                return ahead[int(name)]
+            if role in ("ahead", "places"):
+                return ahead[int(name)][role == "places"]
             return self.operands.buffer(buffer, tape, len(spans))
 
         sizes = self.sizes.copy()
@@ -150,27 +159,30 @@ class RunRecur:
             ],
         )
 
-    def _project(self, tape: Tape, place: int, sizes: Array) -> Ref:
+    def _project(self, tape: Tape, place: int, sizes: Array) -> tuple[Ref, Ref]:
         """Compute the products with inputs for all steps at once, where that is quicker than step by step.
 
-        The sums are those of the loop, bit for bit: a tile goes on from them as it would from its own.
+        The sums are those of the loop, bit for bit: a tile goes on from them as it would from its own. Rows of a
+        table are multiplied once each. Returned are the products and which of their rows is each row's.
         """
         ahead, rows, executor = self.kernel.ahead[place], tape.rows, self.executor
         K, N = self.ahead[place]
         width, size = executor.target.width, executor.dtype.itemsize
         panels = -(-N // (ahead.panel * width))
         columns = panels * ahead.registers * width
-        if rows.T < 2 or rows.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES:
-            return tape.take(0)
+        few = self._few(tape, place)
+        if few is None and (rows.T < 2 or rows.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES):
+            return tape.take(0), tape.constant(np.empty(0, np.int64))
+        count = rows.count if few is None else few[0].count // K[0]
         sizes[self.kernel.sizes.index(f"ahead:{place}")] = columns
-        result = tape.take(rows.count * columns)
-        spans = threads.slices(rows.count, executor.parts(2 * sum(K) * columns * rows.count, rows.count))
+        result = tape.take(count * columns)
+        spans = threads.slices(count, executor.parts(2 * sum(K) * columns * count, count))
         calls = [
             [(0, 0, 1, b, min(b + PROJECTED, b1), slot) for b in range(b0, b1, PROJECTED)]
             for slot, (b0, b1) in enumerate(spans)
         ]
         for term, (name, pack) in enumerate(ahead.terms):
-            source = self.operands.buffer(Buffer("input", name), tape, 1)
+            source = few[0] if few else self.operands.buffer(Buffer("input", name), tape, 1)
             packed = self.operands.buffer(Buffer("pack", str(pack)), tape, 1)
             entry = Entry(
                 executor.support("project"),
@@ -178,7 +190,14 @@ class RunRecur:
                 np.array([K[term], panels, ahead.registers, term > 0], np.int64),
             )
             tape.launch([entry], [calls])
-        return result
+        return result, few[1] if few else tape.constant(np.arange(count, dtype=np.int64))
+
+    def _few(self, tape: Tape, place: int) -> tuple[Ref, Ref] | None:
+        """Return the table of an input and which of its rows is each row's, if they are few, else None."""
+        table, (K, _) = self.tables[place], self.ahead[place]
+        if table is None or K[0] < WIDE or not are_few(int(resize(table.shape[0], tape.sizes)), tape.rows.count):
+            return None
+        return tape.read(table.key, table.shape), tape.read(table.index, LEAD)
 
 
 def _dims(ahead: Ahead, cell: Cell, sizes: Mapping[Dim, Dim]) -> tuple[list[int], int]:

@@ -68,11 +68,12 @@ def _choice(head: str, test: str, cases: dict[int, str]) -> str:
 
 
 COPY_ROWS = '''
-def copy_rows(rows, a, a_at, a_row, c, c_at, c_row, registers):
-    """Copy rows of some registers into a tile."""
+def copy_rows(rows, places, first, a, a_at, a_row, c, c_at, c_row, registers):
+    """Copy rows of some registers into a tile, from where their places say."""
     for m in range(rows):
+        at = a_at + index(places, first + m) * a_row
         for v in range(registers):
-            store(c, c_at + m * c_row + v * W, load(a, a_at + m * a_row + v * W))
+            store(c, c_at + m * c_row + v * W, load(a, at + v * W))
 '''
 
 PACK = '''
@@ -205,17 +206,15 @@ def scatter(buffers, sizes, t0, t1, b0, b1, slot):
     table = floats(buffers, 2)
     R = sizes[0]
     N = sizes[1]
-    for j in range(b0, b1):
-        q = j * W
-        n = N - q
-        if n >= W:
-            for r in range(R):
-                at = index(where, r) * N + q
-                store(table, at, load(table, at) + load(d, r * N + q))
-        else:
-            for r in range(R):
-                at = index(where, r) * N + q
-                store_part(table, at, load_part(table, at, n) + load_part(d, r * N + q, n), n)
+    whole = min(b1, N // W) * W
+    for r in range(R):
+        at = index(where, r) * N
+        for q in range(b0 * W, whole, W):
+            store(table, at + q, load(table, at + q) + load(d, r * N + q))
+        if b1 * W > N:
+            q = N // W * W
+            n = N - q
+            store_part(table, at + q, load_part(table, at + q, n) + load_part(d, r * N + q, n), n)
 '''
 
 PROJECT = '''

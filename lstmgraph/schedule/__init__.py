@@ -1,6 +1,6 @@
 """The scheduler: graph to plan, in passes; each pass is a pure function with a law.
 
 In order: `resolve` (sizes bound, shapes agree), `save` (what the forward pass keeps for the backward one),
-`split` (what need not run inside the loop leaves it), `levels` (the loop and each row stage as blocks),
-`plan` (stages, buffers, lifetimes).
+`split` (what need not run inside the loop leaves it), `tables` (products that follow an embedding are taken over its
+entries, where these are few), `levels` (the loop and each row stage as blocks), `plan` (stages, buffers, lifetimes).
 """

@@ -20,7 +20,6 @@ from lstmgraph.graph import (
     Dim,
     Shape,
     Symbol,
-    keys_of,
     lead,
     node_of,
     operands,
@@ -99,7 +98,8 @@ def by_entry(traced: Traced, sizes: Mapping[Dim, Dim], most: int) -> Traced:
     made = rewriter.made
     for key in graph:
         made |= {key: rewriter.gradient(key)} if rewriter.entries(key) else rewriter.copied(key)
-    ends = [made[key].key for key in keys_of(graph, *LEAVES, *SINKS)]
+    # what nothing read before stays, or values after it would have other names, and their kernels be compiled anew
+    ends = [made[key].key for key in graph if not graph.out_degree(key) or node_of(graph, key).op in LEAVES]
     kept = rebuild(rewriter.builder.graph, clean, keep=ends)
     labels = graph.graph["labels"].items()
     clean.graph.graph["labels"] = {label: kept[made[key].key].key for label, key in labels if made[key].key in kept}
