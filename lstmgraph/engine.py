@@ -19,6 +19,7 @@ from lstmgraph.graph import (
     Symbol,
     ancestors,
     features,
+    is_row,
     lead,
     named,
     node_of,
@@ -181,13 +182,17 @@ class Line:
         self._tapes: dict[tuple[Choice, frozenset[str], Any], Tape] = {}
 
     def _constant_keys(self) -> frozenset[str]:
-        """Return the parameters and what follows from them alone (cotangents, directions and masks are none)."""
+        """Return the parameters and invariants that follow from them (cotangents, directions and masks are none)."""
         graph, fixed = self.graph, set()
         for key, node in graph.nodes(data="node"):
             if (
                 (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)) and not node.attr("fixed"))
                 or node.op == "constant"
-                or (node.op not in (*LEAVES, *SINKS) and all(s in fixed for s in operands(graph, key)))
+                or (
+                    node.op not in (*LEAVES, *SINKS)
+                    and not is_row(node.shape)
+                    and all(s in fixed for s in operands(graph, key))
+                )
             ):
                 fixed.add(key)
         return frozenset(fixed)

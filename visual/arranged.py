@@ -6,11 +6,13 @@ from typing import Any
 
 from lstmgraph.errors import DrawingError
 from lstmgraph.visual.names import SYMBOLS
-from lstmgraph.visual.polish import LARGE, arrange
+from lstmgraph.visual.polish import arrange
 from lstmgraph.visual.records import Picture, Scene
 from lstmgraph.visual.scene import has_recur, read_scene
 
 KEPT = 64  # pictures
+LARGE = 70  # a scene of more items is too large to be read on lines
+TANGLED = 27  # so is one with so many more wires than items, as the adjoint of an LSTM: most wires would cross
 _pictures: "OrderedDict[str, Picture]" = OrderedDict()  # the scene as text -> its picture
 _LOCK = Lock()
 
@@ -26,9 +28,14 @@ def scene_of(cell: Any, figure: str, labels: str = SYMBOLS) -> Scene:
     return read_scene(traced, labels)
 
 
+def fits(scene: Scene) -> bool:
+    """Whether a scene is placed on lines; Graphviz places one that is too large or too tangled."""
+    return len(scene.items) <= LARGE and len(scene.wires) - len(scene.items) <= TANGLED
+
+
 def picture_of(scene: Scene) -> Picture | None:
-    """Return the picture of a scene; None for one of more than `LARGE` items, which is too large to be placed."""
-    if len(scene.items) > LARGE:
+    """Return the picture of a scene; None for one that is too large or too tangled to be placed on lines."""
+    if not fits(scene):
         return None
     key = repr(scene)
     with _LOCK:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from lstmgraph.visual.beside import name_places
 from lstmgraph.visual.curves import Place, spline
 from lstmgraph.visual.look import Look, Paint, paint_frame, paint_item, paint_name, paint_wire
 from lstmgraph.visual.records import Item, Name, Pair, Picture, Spot
@@ -178,7 +179,7 @@ def item_look(item: Item, paint: Paint | None = None) -> str:
     else:
         text = plain_text(item.text)
         label = quote(text)
-        size = LAYER_FONT if shape == "box" else SIGN_FONT if len(text) == 1 else WORD_FONT
+        size = WORD_FONT if shape != "box" and len(text) > 1 else SIGN_FONT if shape == "circle" else LAYER_FONT
     style = f'"filled,{paint.style}"' if paint.style else "filled"
     pen = "" if paint.pen == PEN else f" penwidth={paint.pen:g}"
     return (
@@ -197,10 +198,7 @@ def _labels(panel: Panel) -> Iterator[str]:
         if item.kind != "layer" or item.name is None:
             continue
         half = name_width(item.name, LABEL_FONT) / 2
-        sides = {
-            sign: {(box.x + sign * dx, box.y + dy) for dx in range(1, int(2 * half / UNIT) + 2) for dy in (2, 3)}
-            for sign in (1, -1)
-        }
+        sides = name_places(item.name, box)
         sign = min(sides, key=lambda sign: (bool(sides[sign] & named), len(sides[sign] & taken)))
         named |= sides[sign]
         aside = 8 if set(MISMEASURED) & set(item.name.base) else 6  # such a name is drawn wider than its cell

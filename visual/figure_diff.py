@@ -53,9 +53,13 @@ def figure(cell: Any, *, other: Any = None, theme: str = "classic", labels: str 
             lines += layered_lines(scene, look, prefix)
         return Drawing("\n".join([*lines, "}"]) + "\n", LAYERED, title, text)
     shift = _extent(pictures[0])[1] + GAP - _extent(pictures[1])[0]
-    panels = Panel(pictures[0], looks[0], "first."), Panel(pictures[1], looks[1], "second.", shift)
+    high = max(pictures[0].placement.height, pictures[1].placement.height)  # their upper sides are level
+    panels = (
+        Panel(pictures[0], looks[0], "first.", 0, high - pictures[0].placement.height),
+        Panel(pictures[1], looks[1], "second.", shift, high - pictures[1].placement.height),
+    )
     lines = [line for panel in panels for line in panel_lines(panel)]
-    top = max(_top(picture) for picture in pictures if picture) + 2.5
+    top = max(panel.y + _top(panel.picture) for panel in panels) + 2.5
     for panel, colour in zip(panels, (colours.removed, colours.added), strict=True):
         middle = panel.x + panel.picture.placement.width / 2
         name = panel.picture.scene.name

@@ -10,6 +10,7 @@ from lstmgraph.visual.dot import document, pinned, quote
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import PINNED
 from lstmgraph.visual.look import Look
+from lstmgraph.visual.names import number
 from lstmgraph.visual.sketch import caption
 from lstmgraph.visual.style import CAPTION_FONT, UNIT, text_width
 from lstmgraph.visual.themes import Theme, between, theme_named
@@ -19,6 +20,7 @@ WIDTH = 60.0  # of a strip, in grid units
 UNIT_HEIGHT, LEAST_HEIGHT = 1.0, 2.5  # of a unit and of a strip
 GAP = 2.0  # between strips
 SHADES = 32  # steps between nothing and everything
+SCALE, SCALE_BELOW = 33, 3.5  # stripes of the scale, and how far below the strips it stands
 
 
 def figure(
@@ -45,7 +47,7 @@ def figure(
     for name, value in (("units", units), ("steps", 1 if steps is None else steps)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise DrawingError(f"draw: got {name} {value!r}, expected a whole number from 1 on")
-    left = max(text_width(name, CAPTION_FONT) for name in arrays) / UNIT + 2
+    left = max(text_width(word, CAPTION_FONT) for word in (*arrays, "24 of 999 units")) / UNIT + 5
     lines: list[str] = []
     parts = []
     y = 0.0
@@ -55,15 +57,18 @@ def figure(
         shown = len(values)
         drawn, every = _thinned(values, units)
         height = max(LEAST_HEIGHT, UNIT_HEIGHT * drawn.shape[1])
-        lines += _strip(look.theme, name, drawn, left, y, height)
+        lines += _strip(look.theme, name, drawn, every, left, y, height)
         parts.append(f"{name}, mean {values.mean():.2f}" if values.size else f"{name}, empty")
-        note = f"{name}\n{drawn.shape[1]} of {values.shape[1]}" if every > 1 else name
-        lines.append(caption(f"name of {name}", note, left / 2 - 1, y - height / 2, look.theme.text))
+        note = f"{name}\n{drawn.shape[1]} of {values.shape[1]} units" if every > 1 else name
+        lines.append(caption(f"name of {name}", note, left / 2 - 2.5, y - height / 2, look.theme.text))
+        lines += _units(look.theme, name, values.shape[1], every, left, y, height)
         y -= height + GAP
     lines += _axis(look.theme, left, y + GAP, shown)
+    negative = any(array[:steps, row].min(initial=0) < 0 for array in arrays.values())
+    lines += _scale(look.theme, left, y + GAP - SCALE_BELOW, negative)
     text = (
-        f"Activity over {shown} steps of row {row}, a strip each: {'; '.join(parts)}. A value of 0 is white and lets "
-        "nothing through, 1 is full colour and lets everything through."
+        f"Activity over {shown} steps of row {row}, a strip each: {'; '.join(parts)}. A value of 0 has the colour of "
+        "the background and lets nothing through, 1 is full colour and lets everything through."
     )
     return Drawing(document("film", lines, look.theme), PINNED, f"film of {', '.join(arrays)}", text)
 
@@ -101,7 +106,7 @@ def _thinned(values: np.ndarray[Any, Any], units: int) -> tuple[np.ndarray[Any, 
 
 
 def _strip(
-    theme: Theme, name: str, values: np.ndarray[Any, Any], left: float, top: float, height: float
+    theme: Theme, name: str, values: np.ndarray[Any, Any], every: int, left: float, top: float, height: float
 ) -> Iterator[str]:
     """Yield a box a unit, striped by time, and the strip's outline."""
     count = values.shape[1]
@@ -109,7 +114,7 @@ def _strip(
     for unit in range(count):
         y = top - (unit + 0.5) * each
         spot = pinned(left + WIDTH / 2, y, WIDTH / 2, each / 2)
-        tip = f"{name}, line {unit}"
+        tip = f"{name}, unit {unit * every}"
         yield (
             f'{quote(f"{name} {unit}")} [class="unit" shape=box label="" penwidth=0 tooltip={quote(tip)} '
             f"{spot} {_stripes(theme, values[:, unit])}];"
@@ -143,6 +148,30 @@ def shade(theme: Theme, value: float) -> str:
         return theme.removed
     part = round(min(abs(value), 1.0) * SHADES) / SHADES
     return between(theme.nothing, theme.everything if value >= 0 else theme.negative, part)
+
+
+def _units(theme: Theme, name: str, count: int, every: int, left: float, top: float, height: float) -> Iterator[str]:
+    """Yield the numbers of the first and the last unit of a strip."""
+    shown = range(0, count, every)
+    each = height / max(len(shown), 1)
+    for unit, place in ((shown[0], 0), (shown[-1], len(shown) - 1))[: len(shown)] if shown else ():
+        y = top - (place + 0.5) * each
+        text = f"unit {unit}"
+        yield caption(f"{name} {text}", text, left - text_width(text, 9) / 2 / UNIT - 0.7, y, theme.quiet, 9)
+
+
+def _scale(theme: Theme, left: float, y: float, negative: bool) -> Iterator[str]:
+    """Yield the colours of the values from nothing, or from −1, to 1, with their numbers."""
+    least = -1 if negative else 0
+    values = np.linspace(least, 1, SCALE)
+    middle = left + WIDTH / 2
+    yield (
+        f'"scale" [class="scale" shape=box label="" penwidth=0.8 color="{theme.items["note"][1]}" '
+        f'tooltip="from {number(least)} to 1" {pinned(middle, y, WIDTH / 8, 0.5)} {_stripes(theme, values)}];'
+    )
+    for value, sign, text in ((least, -1, "−1" if negative else "0, nothing passes"), (1, 1, "1, everything passes")):
+        away = WIDTH / 8 + text_width(text, 9) / 2 / UNIT + 0.8
+        yield caption(f"scale {value}", text, middle + sign * away, y, theme.quiet, 9)
 
 
 def _axis(theme: Theme, left: float, bottom: float, steps: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The figure "graph": every primitive op of a cell or network as a node, shapes on the wires."""
 
+import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ import networkx as nx
 from lstmgraph.errors import DrawingError, nearest
 from lstmgraph.graph import LEAVES, Node, keys_of, node_of, operands
 from lstmgraph.plugins import ops
-from lstmgraph.visual.dot import plain_text, quote
+from lstmgraph.visual.dot import POINTS_PER_INCH, plain_text, quote
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import LAYERED
 from lstmgraph.visual.layered import head, rank_of
@@ -16,8 +17,10 @@ from lstmgraph.visual.look import Look, Mark, Paint, paint_kind, paint_wire
 from lstmgraph.visual.names import number
 from lstmgraph.visual.records import Pair
 from lstmgraph.visual.scene import graph_of
+from lstmgraph.visual.style import text_width
 from lstmgraph.visual.themes import theme_named
 
+SMALL, LEAST = 9, 25  # the size of shapes on wires; the least width and height of a node, in points
 # leaf or sink -> kind of item whose colours it has
 KINDS = {"input": "input", "state": "output", "next": "output", "output": "output", "sum": "sum"}
 
@@ -55,7 +58,7 @@ def figure(
             identity = quote(f"{pair[0]}_to_{name}")
             tip = f"operand {place} of {name}: {pair[0]} [{_shape(node)}]"
             lines.append(
-                f"  {quote(pair[0])} -> {quote(name)} [label={quote(f' {_shape(node)} ')} id={identity} "
+                f"  {quote(pair[0])} -> {quote(name)} [label={_shape_label(_shape(node))} id={identity} "
                 f'class="wire" tooltip={quote(tip)} color="{paint.line}" fontcolor="{paint.text}" '
                 f"penwidth={paint.pen - 0.3:g}{style}];"
             )
@@ -105,11 +108,12 @@ def _node(look: Look, name: str, node: Node, label: str) -> str:
     if node.op in ("parameter", "constant"):
         text = node.name if node.op == "parameter" else number(node.attr("value"))
         paint = paint_kind(look, name, "note")
-        return f'class="{node.op}" shape=note fontsize=9 {_colours(paint)} label={quote(text)} {tip}'
+        return f'class="{node.op}" shape=note fontsize=9 {_sized(text, 9)} {_colours(paint)} label={quote(text)} {tip}'
     if node.op in KINDS:
         text = node.name if node.op in LEAVES else f"{node.op} {node.name}"
         paint = paint_kind(look, name, KINDS[node.op])
-        return f'class="{node.op}" shape=ellipse fontsize=12 {_colours(paint)} label={quote(text)} {tip}'
+        drawn = f"shape=ellipse fontsize=12 {_sized(text, 12)} {_colours(paint)}"
+        return f'class="{node.op}" {drawn} label={quote(text)} {tip}'
     definition = ops().get(node.op)
     form = definition.glyph.form if definition else "box"
     paint = paint_kind(look, name, "layer" if form in ("box", "layer") else "op")
@@ -117,7 +121,25 @@ def _node(look: Look, name: str, node: Node, label: str) -> str:
     shape = "ellipse" if label and shape == "circle" else shape  # a circle around a name would be huge
     text = plain_text(definition.glyph.text if definition else "") or node.op
     text = f"{text}\n{label}" if label else text
-    return f'class="op" shape={shape} fontsize=12 {_colours(paint)} label={quote(text)} {tip}'
+    return f'class="op" shape={shape} fontsize=12 {_sized(text, 12)} {_colours(paint)} label={quote(text)} {tip}'
+
+
+def _sized(text: str, size: float) -> str:
+    """Return how large a node with a text is: by our measure, or engines with other fonts would place it elsewhere."""
+    lines = text.split("\n")
+    wide = max(LEAST, max(text_width(line, size) for line in lines) + 14)
+    high = max(LEAST, len(lines) * size * 1.2 + 10)
+    wide = high if len(lines) == 1 and wide <= LEAST + 4 else wide
+    return f"fixedsize=true width={wide / POINTS_PER_INCH:.3f} height={high / POINTS_PER_INCH:.3f}"
+
+
+def _shape_label(text: str) -> str:
+    """Return the label of a wire, as wide as we measure it."""
+    wide, high = text_width(text, SMALL) + 8, SMALL * 1.2 + 1
+    return (
+        '<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="0"><TR><TD FIXEDSIZE="TRUE" '
+        f'WIDTH="{wide:.0f}" HEIGHT="{high:.0f}">{html.escape(text)}</TD></TR></TABLE>>'
+    )
 
 
 def _colours(paint: Paint) -> str:

@@ -7,7 +7,8 @@ from lstmgraph.visual.dot import document
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import PINNED
 from lstmgraph.visual.look import Look
-from lstmgraph.visual.records import Item, Spot
+from lstmgraph.visual.names import NOW
+from lstmgraph.visual.records import Item, Name, Spot
 from lstmgraph.visual.sketch import caption, end, run, stand
 from lstmgraph.visual.style import CIRCLE_SIZE, LAYER_SIZE, TERMINAL_SIZE
 from lstmgraph.visual.themes import theme_named
@@ -39,10 +40,10 @@ def figure(thing: Any = None, *, theme: str = "classic") -> Drawing:
     """
     look = Look(theme_named(theme))
     items = {
-        "neural network\nlayer": (Item("layer", "layer", "layer"), LAYER_SIZE),
-        "pointwise\noperation": (Item("op", "op", "circle"), CIRCLE_SIZE),
-        "input": (Item("input", "input", "circle"), TERMINAL_SIZE),
-        "output": (Item("output", "output", "circle"), TERMINAL_SIZE),
+        "neural network\nlayer": (Item("layer", "layer", "layer", "σ"), LAYER_SIZE),
+        "pointwise\noperation": (Item("op", "op", "circle", "×"), CIRCLE_SIZE),
+        "input": (Item("input", "input", "circle", name=Name("x", NOW)), TERMINAL_SIZE),
+        "output": (Item("output", "output", "circle", name=Name("h", NOW)), TERMINAL_SIZE),
     }
     lines, x = [], 0.0
     for text, (item, size) in items.items():

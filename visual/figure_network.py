@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from lstmgraph.errors import DrawingError
-from lstmgraph.visual.dot import item_look, plain_text, quote
+from lstmgraph.visual.dot import POINTS_PER_INCH, item_look, plain_text, quote
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import LAYERED
 from lstmgraph.visual.layered import head, rank_of
 from lstmgraph.visual.look import Paint, highlighted, paint_item, paint_wire
 from lstmgraph.visual.records import Item, Name, Scene
 from lstmgraph.visual.scene import graph_of, has_recur, read_scene
+from lstmgraph.visual.sizes import size_of
+from lstmgraph.visual.style import UNIT
 from lstmgraph.visual.themes import theme_named
 from lstmgraph.visual.wording import wire_text
 
@@ -98,7 +100,8 @@ def _labels(network: Any, scene: Scene) -> dict[str, str]:
 def _looks(item: Item, name: str, paint: Paint) -> str:
     """Return shape, colours and text of an item: its name, and below it what it is."""
     if item.kind not in ("cell", "layer") and not (name and item.form == "box"):
-        return item_look(item, paint)
+        wide, high = (2 * half * UNIT / POINTS_PER_INCH for half in size_of(item, 0))
+        return f"fixedsize=true width={wide:.4f} height={high:.4f} {item_look(item, paint)}"
     big, small = (
         f'<FONT POINT-SIZE="{size}" COLOR="{paint.text}">{html.escape(plain_text(text))}</FONT>'
         for text, size in ((name or item.text, BIG), (item.text if name else "", SMALL))

@@ -111,13 +111,12 @@ class Grid:
         for x, y in ways.get(kind, []):
             self.owner[self.index(x, y)] = FREE
 
-    def reserve(self, box: Box, width: float) -> None:
-        """Make steps dearer where a layer's name is to stand: above the box, right of the wire that leaves."""
-        for dx in range(1, int(width) + 2):
-            for dy in (2, 3):
-                point = self.index(box.x + dx, box.y + dy)
-                self.cost_level[point] += OVER_NAME
-                self.cost_upright[point] += OVER_NAME
+    def reserve(self, places: Iterable[Point]) -> None:
+        """Make steps dearer where a layer's name is to stand."""
+        for place in places:
+            point = self.index(*place)
+            self.cost_level[point] += OVER_NAME
+            self.cost_upright[point] += OVER_NAME
 
     def around(self, box: Box) -> list[int]:
         """Return the points that a box and its lanes take."""

@@ -4,11 +4,12 @@ import html
 from collections.abc import Iterator
 
 from lstmgraph.errors import DrawingError, nearest
-from lstmgraph.visual.dot import class_of, item_look, quote
+from lstmgraph.visual.dot import POINTS_PER_INCH, class_of, item_look, plain_text, quote
 from lstmgraph.visual.look import Look, paint_item, paint_name, paint_wire
-from lstmgraph.visual.records import Scene
+from lstmgraph.visual.records import Item, Scene
 from lstmgraph.visual.routing import conveyor_pairs
-from lstmgraph.visual.style import ARROW, FONT, PEN
+from lstmgraph.visual.sizes import size_of
+from lstmgraph.visual.style import ARROW, FONT, LAYER_FONT, PEN, UNIT, WORD_FONT, text_width
 from lstmgraph.visual.themes import Theme
 from lstmgraph.visual.wording import wire_text
 
@@ -50,12 +51,9 @@ def layered_lines(scene: Scene, look: Look, prefix: str = "") -> Iterator[str]:
     on_line = {key for pair in straight for key in pair}
     own = prefix or f"{scene.name}."
     for key, item in scene.items.items():
-        name = ""
-        if item.name and item.kind == "layer":
-            name = f' xlabel=<<FONT COLOR="{paint_name(look, item)}"><I>{html.escape(item.name.base)}</I></FONT>>'
         yield (
             f'  {quote(prefix + key)} [id={quote(own + key)} class="{class_of(item, key in on_line)}" '
-            f"tooltip={quote(item.tooltip or key)} {item_look(item, paint_item(look, item))}{name}];"
+            f"tooltip={quote(item.tooltip or key)} {_looks(item, look)}];"
         )
     for pair in scene.wires:
         paint = paint_wire(look, pair)
@@ -65,3 +63,25 @@ def layered_lines(scene: Scene, look: Look, prefix: str = "") -> Iterator[str]:
             f"  {quote(prefix + pair[0])} -> {quote(prefix + pair[1])} [id={quote(f'{own}{pair[0]}_to_{pair[1]}')} "
             f'{words} tooltip={quote(wire_text(scene, pair))} color="{paint.line}" penwidth={paint.pen:g}{style}];'
         )
+
+
+def _looks(item: Item, look: Look) -> str:
+    """Return how an item looks: as large as where we place it, a layer's name in its box."""
+    paint = paint_item(look, item)
+    if item.kind != "layer" or item.name is None:
+        wide, high = (2 * half * UNIT / POINTS_PER_INCH for half in size_of(item, 0))
+        return f"fixedsize=true width={wide:.4f} height={high:.4f} {item_look(item, paint)}"
+    lines = (
+        f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{text}</FONT>'
+        for text, size, colour in (
+            (html.escape(plain_text(item.text)), LAYER_FONT, paint.text),
+            (f"<I>{html.escape(item.name.base)}</I>", WORD_FONT, paint_name(look, item)),
+        )
+    )
+    wide = max(text_width(item.text, LAYER_FONT), text_width(item.name.base, WORD_FONT)) + 14
+    high = 1.2 * (LAYER_FONT + WORD_FONT) + 6
+    return (
+        f"fixedsize=true width={wide / POINTS_PER_INCH:.4f} height={high / POINTS_PER_INCH:.4f} "
+        f'shape=box style="filled{paint.style and f",{paint.style}"}" fillcolor="{paint.fill}" '
+        f'color="{paint.line}" penwidth={paint.pen:g} label=<{"<BR/>".join(lines)}>'
+    )

@@ -8,6 +8,7 @@ import networkx as nx
 from lstmgraph.graph import Node, node_of, operands
 from lstmgraph.ops.contract import Glyph
 from lstmgraph.plugins import ops
+from lstmgraph.visual.bodies import body_at
 
 SUMS = ("+", "−")
 PRODUCT = "×"
@@ -189,13 +190,18 @@ def _join(key: str, parts: Iterable[_Terms]) -> _Terms:
 
 
 def _find_regions(reading: Reading) -> dict[str, Group]:
-    """Return exit -> region for the row reductions that make a known whole: a layer norm, a softmax.
+    """Return exit -> region for what makes a known whole: a body, or row reductions of a layer norm or a softmax.
 
-    A region begins at the operand of its first reduction, the one value that enters it, and ends at the first
-    node behind which nothing else of it is read; the gain and the bias of a norm belong to it.
+    A region of reductions begins at the operand of its first reduction, the one value that enters it, and ends at
+    the first node behind which nothing else of it is read; the gain and the bias of a norm belong to it.
     """
     regions: dict[str, Group] = {}
     taken: set[str] = set()
+    for key in reversed(reading.order):  # a body may be part of a larger one
+        body = body_at(reading, key) if key in reading.varying and key not in taken else None
+        if body is not None:
+            regions[key] = Group(key, body.text, (body.entry,), body.members, "ellipse")
+            taken |= body.members
     for key in reading.order:
         if key in taken or key not in reading.varying or reading.kind(key) != "reduction":
             continue

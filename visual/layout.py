@@ -22,6 +22,7 @@ BUS_STEP = 3  # distance of the lines of further bundles, and of further states 
 FIRST_INPUT = 3  # where the first input enters
 MERGE_STEP = 3  # from one point where wires join to the next
 LAYER_ROW = 8  # height of the layers
+NAME_GAP, WIRE_GAP = 1.4, 2.0  # from a layer's name to the next layer, and for a wire between them
 MARGIN = 6  # from the frame to the states' names
 
 Sizes = Mapping[str, Size]
@@ -39,6 +40,8 @@ class Choice:
         Item -> column, numbers of the usual columns; one between two of them is a new one.
     layers, inputs, above, below : tuple of str
         Another order of the layers, of the inputs, of the conveyors, of the states without one.
+    wider : frozenset of str
+        Layers beside whose names a wire has room.
     spread : int
         By how much rows and columns stand further apart.
     """
@@ -49,6 +52,7 @@ class Choice:
     inputs: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
+    wider: frozenset[str] = frozenset()
     spread: int = 0
 
 
@@ -71,7 +75,7 @@ def place(scene: Scene, choice: Choice | None = None, columns: Columns | None = 
     bundles = find_bundles(scene, columns.of)
     counts = {key: entering(key, scene, bundles) for key in scene.items}
     sizes = {key: size_of(item, counts[key]) for key, item in scene.items.items()}
-    across, right = _column_places(scene, columns, sizes, bundles, choice.spread)
+    across, right = _column_places(scene, columns, sizes, bundles, choice)
     outputs = scene.of_kind("output")
     width = right + 6 + sum(_step(sizes[key]) for key in outputs[1:]) + (3 if outputs else 0)
     heights, height = _heights(scene, columns, chosen, len(bundles), choice.spread)
@@ -179,15 +183,16 @@ def _first_merges(scene: Scene, bundle: Bundle) -> list[int]:
 
 
 def _column_places(
-    scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[Bundle, ...], spread: int
+    scene: Scene, columns: Columns, sizes: Sizes, bundles: tuple[Bundle, ...], choice: Choice
 ) -> tuple[list[int], int]:
     """Return the x of each column, apart enough for boxes, labels and joining wires, and the last end."""
-    count = max(columns.count, 1)
+    count, spread = max(columns.count, 1), choice.spread
     half, label, joining = [0.0] * count, [0.0] * count, [0] * count
     for key, column in columns.of.items():
         half[column] = max(half[column], sizes[key][0])
         if scene.items[key].name is not None:
-            label[column] = max(label[column], (name_width(scene.items[key].name, LABEL_FONT) + 12) / UNIT)
+            room = name_width(scene.items[key].name, LABEL_FONT) / UNIT + NAME_GAP + WIRE_GAP * (key in choice.wider)
+            label[column] = max(label[column], room)
     for bundle in bundles:
         if enters(scene, bundle):
             continue

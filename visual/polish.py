@@ -1,7 +1,7 @@
 """From a scene to a picture: place, route, and try what else would be better.
 
-Tried are other rows for the ops between layers and conveyors, and other orders of layers, of inputs and of the
-states below. A trial that is surely worse than the best so far is given up on the way.
+Tried are room for wires beside names, other rows for the ops between layers and conveyors, and other orders of
+layers, of inputs and of the states below. A trial that is surely worse than the best so far is given up on the way.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +10,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
+from lstmgraph.visual.beside import covered
 from lstmgraph.visual.columns import Columns, assign_columns
 from lstmgraph.visual.curves import bends
 from lstmgraph.visual.layout import Choice, place
@@ -17,8 +18,8 @@ from lstmgraph.visual.records import LAYERS, Picture, Placement, Scene
 from lstmgraph.visual.routing import BEND_COST, CROSSING_COST, LENGTH_COST, Budget, Rival, Router
 from lstmgraph.visual.style import COLUMN, ROW
 
-LARGE = 70  # a scene of more items is not for us: too slow to place, too large to read
 HEIGHT_COST, WIDTH_COST, MISSING_COST = 2.0, 1.0, 10_000.0
+NAME_COST = 15.0  # a name with a wire through it
 ORDER_COST = 12.0  # an order other than the usual one must gain so much
 PAIRED = 5  # ops are moved two at a time up to so many of them
 ENOUGH = 0.5  # a gain below this is no gain
@@ -56,8 +57,9 @@ def arrange(scene: Scene, effort: int = EFFORT) -> Picture:
     """
     known: dict[tuple[str, ...], Columns] = {}
     best = _settled(scene, known)
-    if effort:
-        best = _refined(best)
+    if not effort:
+        return Picture(scene, best.placement, best.router.wires())
+    best = _refined(best)
     budget, stale, turns = Budget(effort), 0, _turns(scene, best)
     while stale < len(turns) and budget.left > 0:
         turn = turns.pop(0)
@@ -75,10 +77,12 @@ def arrange(scene: Scene, effort: int = EFFORT) -> Picture:
 
 
 def quality(picture: Picture) -> float:
-    """Return what a picture costs: wires without a way, bends, crossings, length and size."""
+    """Return what a picture costs: wires without a way, bends, crossings, names run through, length and size."""
     missing = sum(not wire.routed for wire in picture.wires)
     cost = HEIGHT_COST * picture.placement.height + WIDTH_COST * picture.placement.width
-    cost += CROSSING_COST * crossings(picture) + MISSING_COST * missing
+    taken = {point for wire in picture.wires if wire.routed for point in wire.points}
+    names = covered(picture.scene, picture.placement.boxes, taken.__contains__)
+    cost += CROSSING_COST * crossings(picture) + MISSING_COST * missing + NAME_COST * len(names)
     for wire in picture.wires:
         if wire.routed:
             own = bends(wire.points[max(wire.branch - 1, 0) :])
@@ -136,17 +140,21 @@ def _try(
         return None
     if best and moved is None:
         router.refine()
-    missing = len(placement.links) - len(router.ways)
-    cost = router.cost() + extra + MISSING_COST * missing
-    return _Trial(replace(choice, rows=placement.rows), placement, router, cost)
+    return _Trial(replace(choice, rows=placement.rows), placement, router, extra + _wire_cost(router))
+
+
+def _wire_cost(router: Router) -> float:
+    """Return what the wires cost, those that have no way and those that run through a name too."""
+    missing = len(router.placement.links) - len(router.ways)
+    return router.cost() + MISSING_COST * missing + NAME_COST * len(router.covered())
 
 
 def _refined(trial: _Trial) -> _Trial:
     """Return a trial whose wires are all routed once more."""
     router = trial.router
-    before, router.budget, router.greed = router.cost(), Budget(LAST), 1.0
+    before, router.budget, router.greed = _wire_cost(router), Budget(LAST), 1.0
     router.refine()
-    return replace(trial, cost=trial.cost + router.cost() - before)
+    return replace(trial, cost=trial.cost + _wire_cost(router) - before)
 
 
 def _moved(before: Placement, after: Placement) -> list[str] | None:
@@ -166,7 +174,8 @@ def _turns(scene: Scene, first: _Trial) -> list[Callable[[_Trial], Iterator[Choi
     """Return what is tried in turn: each op elsewhere, neighbours exchanged, two ops at a time."""
     line = [key for path in scene.conveyors.values() for key in path]
     rows = list(first.placement.rows)
-    found: list[Callable[[_Trial], Iterator[Choice]]] = [partial(_elsewhere, scene, key) for key in rows]
+    found: list[Callable[[_Trial], Iterator[Choice]]] = [_wider]
+    found += [partial(_elsewhere, scene, key) for key in rows]
     found += [_closer] * (len(rows) > 1)
     found += [partial(_along, scene, key) for key in line]
     found += [partial(_exchanged, scene, what) for what in ("layers", "inputs", "above", "below")]
@@ -222,6 +231,14 @@ def _closer(best: _Trial) -> Iterator[Choice]:
             rows = {key: row - gap * (row >= least) for key, row in best.choice.rows.items()}
             if min(rows.values()) >= 0 and not _collides(rows, best.placement.columns):
                 yield replace(best.choice, rows=rows)
+
+
+def _wider(best: _Trial) -> Iterator[Choice]:
+    """Yield choices in which a wire has room beside a name that it runs through."""
+    covered = [key for key in best.router.covered() if key not in best.choice.wider]
+    for keys in dict.fromkeys((tuple(covered), *((key,) for key in covered))):
+        if keys:
+            yield replace(best.choice, wider=best.choice.wider.union(keys))
 
 
 def _along(scene: Scene, key: str, best: _Trial) -> Iterator[Choice]:

@@ -11,11 +11,10 @@ from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from math import inf
 
+from lstmgraph.visual.beside import covered, name_places
 from lstmgraph.visual.grid import ENTRIES, EXITS, FREE, RIGHT, Grid
 from lstmgraph.visual.records import Pair, Placement, Point, Scene, Wire
 from lstmgraph.visual.search import FORK, Chain, Displacing, Goal, Search
-from lstmgraph.visual.sizes import name_width
-from lstmgraph.visual.style import LABEL_FONT, UNIT
 
 EFFORT = 450_000  # states that the wires of one figure may visit
 GREED = {0: 1.15, 40: 1.3, 60: 2.0}  # from so many wires on, ways may cost so much more than the cheapest
@@ -116,7 +115,7 @@ class Router:
         self.grid = Grid(self.placement, {key: item.kind for key, item in self.scene.items.items()})
         for key, item in self.scene.items.items():
             if item.kind == "layer" and item.name is not None:
-                self.grid.reserve(self.placement.boxes[key], name_width(item.name, LABEL_FONT) / UNIT)
+                self.grid.reserve(name_places(item.name, self.placement.boxes[key])[1])
         places = [(box.x, box.y) for box in self.placement.boxes.values()] + [*self.placement.merges.values()]
         self.ends = {self.grid.index(*place) for place in places}
         links = self.placement.links
@@ -144,6 +143,11 @@ class Router:
             if rival and self.cost() + sum(owed.values()) > rival.cost:
                 return False
         return True
+
+    def covered(self) -> list[str]:
+        """Return the layers whose names have a wire through them at both sides."""
+        level, upright, index = self.grid.level, self.grid.upright, self.grid.index
+        return covered(self.scene, self.placement.boxes, lambda at: bool(level[index(*at)] or upright[index(*at)]))
 
     def cost(self) -> float:
         """Return what the wires cost that have a way."""

@@ -1,5 +1,6 @@
 """What a figure of a cell shows: from the graph of primitive ops to terminals, layers, ops and wires."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,16 @@ from lstmgraph.errors import DrawingError
 from lstmgraph.graph import Node, named, operands
 from lstmgraph.plugins import ops
 from lstmgraph.traced import Network
-from lstmgraph.visual.layers import Group, Reading, find_groups
+from lstmgraph.visual.bodies import body_at
+from lstmgraph.visual.layers import SUMS, Group, Reading, find_groups
 from lstmgraph.visual.names import NAMES, NOW, SYMBOLS, check_labels, layer_names, new_name, number, old_name, shown
 from lstmgraph.visual.records import Form, Item, Kind, Name, Scene, State
 from lstmgraph.visual.wording import called as word_of
 from lstmgraph.visual.wording import shape_text, tooltip
 
 LONGEST = 12  # letters of an expression of parameters that is written into an op
+INSIDE = re.compile(r"\([^()]*\)")  # what parentheses hold
+TIGHT = ("×", "÷")  # signs that bind more tightly than those of sums
 CHEAP, DEAR = 1, 4  # cost of an op on a conveyor: × and + of two values, anything else
 
 
@@ -176,6 +180,8 @@ class _Maker:
         form: Form = "ellipse" if glyph.form == "none" else glyph.form
         if len(sources) == 2 and len(fixed) == 1 and self.reading.kind(key) == "pointwise":
             word, gap = self._fixed_text(sources[fixed[0]]), " " if len(text) > 1 else ""
+            if text in TIGHT and set(SUMS) & set(INSIDE.sub("", word[1:])):
+                word = f"({word})"
             text = f"{word}{gap}{text}" if fixed[0] == 0 else f"{text}{gap}{word}"
             form = "circle" if form == "circle" and len(text) <= 2 else "ellipse"
         if len(self.reading.inputs(key)) > 3:
@@ -202,12 +208,21 @@ class _Maker:
             return number(node.attr("value"))
         if node.op == "parameter":
             return node.name.rpartition(".")[2]
-        parts, sign = (
-            [self._fixed_text(source) for source in operands(self.graph, key)],
-            self.reading.glyph(key).text,
-        )
-        text = f"{parts[0]}{sign}{parts[1]}" if len(parts) == 2 else f"{sign}({parts[0]})" if parts else "…"
-        return text if len(text) <= LONGEST else "…"
+        body = body_at(self.reading, key)
+        sign = body.text if body else self.reading.glyph(key).text
+        parts = [self._fixed_text(source) for source in ([body.entry] if body else operands(self.graph, key))]
+        if not parts:
+            return sign or "…"
+        if len(parts) == 1:
+            return self._applied(sign, parts[0])
+        text = sign.join(parts)
+        return text if len(parts) == 2 and len(text) <= LONGEST and "…" not in text else "…"
+
+    def _applied(self, sign: str, part: str) -> str:
+        """Return an op of one value that never changes; one too long is left out: exp(…)."""
+        forms = {"|·|": "|{}|", "−": "−{}" if part.isidentifier() else "−({})"}
+        text = forms.get(sign, sign + "({})")
+        return text.format(part if len(text.format(part)) <= LONGEST else "…")
 
     def _add(self, kind: Kind, name: str, shown_name: str, shape: str) -> str:
         key = f"{kind}:{name}"

@@ -5,7 +5,7 @@ through a box, or to bend on a foreign wire is forbidden, or in a search that ma
 A box is entered and left only on its lanes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -107,6 +107,7 @@ class Search:
         goal_x, goal_y, xs, ys = self.goal.at[0] - grid.left, self.goal.at[1] - grid.bottom, grid.xs, grid.ys
         heap = [(cost, -place, cost, point * 4 + way, -1) for place, (cost, point, way) in enumerate(starts)]
         heapify(heap)
+        steps = self._stepper()
         count, came, best = -len(heap), dict[int, int](), dict[int, float]()
         while heap and len(came) < limit:
             _, _, cost, state, previous = heappop(heap)
@@ -115,8 +116,8 @@ class Search:
             came[state] = previous
             if previous >= 0 and state >> 2 in ends:
                 return _chain(came, state), len(came)
-            for weight, after in self._steps(state >> 2, state & 3, cost, previous >= 0):
-                if after in came or weight >= best.get(after, inf):
+            for weight, after in steps(state, cost, came, previous >= 0):
+                if weight >= best.get(after, inf):
                     continue
                 best[after] = weight
                 count -= 1  # of equal ways the newest first: it is nearest to the end
@@ -131,40 +132,50 @@ class Search:
                 heappush(heap, (weight + least, count, weight, after, state))
         return [], len(came)
 
-    def _steps(self, point: int, direction: int, cost: float, begun: bool) -> list[tuple[float, int]]:
-        """Return (cost, state) of every step from a point: straight on, or around a corner."""
-        grid, ends, displacing = self.grid, self.goal.ends, self.displacing
-        level, upright, owner = grid.level, grid.upright, grid.owner
-        foreign = level[point] or upright[point]
-        ways = _WAYS if begun and not owner[point] and (not foreign or displacing) else _STRAIGHT
-        found: list[tuple[float, int]] = []
-        for way in ways[direction]:
-            there = point + grid.deltas[way]
-            if owner[there] < 0:
-                continue
-            if way & 1:
-                along, across, weight, beside = upright, level, cost + grid.cost_upright[there], grid.deltas[0]
-            else:
-                along, across, weight, beside = level, upright, cost + grid.cost_level[there], 1
-            if owner[there]:
-                weight += self._lane_cost(point, there, way)
-            if way != direction:
-                weight += BEND + grid.rim[point]
-                if foreign and displacing:
-                    weight += displacing.cost(point)
-            if there in ends:
-                weight += inf if self.goal.merge and way == LEFT else 0.0  # a bundle leaves to the right
-            else:
-                if along[there]:
-                    weight += displacing.cost(there) if displacing else inf
-                elif across[there]:
-                    weight += CROSSING
-                if there in self.trunk:
-                    weight += OWN_TRUNK
-            weight += BESIDE_WIRE * (bool(along[there + beside]) + bool(along[there - beside]))
-            if weight < inf:
-                found.append((weight, there * 4 + way))
-        return found
+    def _stepper(self) -> Callable[[int, float, Mapping[int, int], bool], list[tuple[float, int]]]:
+        """Return what finds the steps from a state: a closure, since it is called most of all."""
+        grid, goal, trunk, displacing, lane_cost = self.grid, self.goal, self.trunk, self.displacing, self._lane_cost
+        level, upright, owner, deltas, ends = grid.level, grid.upright, grid.owner, grid.deltas, goal.ends
+        cost_level, cost_upright, aside = grid.cost_level, grid.cost_upright, grid.deltas[0]
+
+        def steps(state: int, cost: float, came: Mapping[int, int], begun: bool) -> list[tuple[float, int]]:
+            """Return (cost, state) of every step to a new state: straight on, or around a corner."""
+            point, direction = state >> 2, state & 3
+            foreign = level[point] or upright[point]
+            ways = _WAYS if begun and not owner[point] and (not foreign or displacing) else _STRAIGHT
+            found: list[tuple[float, int]] = []
+            for way in ways[direction]:
+                there = point + deltas[way]
+                if owner[there] < 0 or there * 4 + way in came:
+                    continue
+                if way & 1:
+                    along, across, weight, beside = upright, level, cost + cost_upright[there], aside
+                else:
+                    along, across, weight, beside = level, upright, cost + cost_level[there], 1
+                if owner[there]:
+                    weight += lane_cost(point, there, way)
+                if way != direction:
+                    weight += BEND + grid.rim[point]
+                    if foreign and displacing:
+                        weight += displacing.cost(point)
+                if there in ends:
+                    weight += inf if goal.merge and way == LEFT else 0.0  # a bundle leaves to the right
+                else:
+                    if along[there]:
+                        weight += displacing.cost(there) if displacing else inf
+                    elif across[there]:
+                        weight += CROSSING
+                    if there in trunk:
+                        weight += OWN_TRUNK
+                if along[there + beside]:
+                    weight += BESIDE_WIRE
+                if along[there - beside]:
+                    weight += BESIDE_WIRE
+                if weight < inf:
+                    found.append((weight, there * 4 + way))
+            return found
+
+        return steps
 
     def _lane_cost(self, point: int, there: int, way: int) -> float:
         """Return what a step onto a box's lane costs: none out of the source or in at an open side of the target."""

@@ -16,8 +16,8 @@ TERMINAL_SIZE = (1.9, 1.9)
 
 # Text that stands in an item: size in points
 CAPTION_FONT = 12
-LAYER_FONT, SIGN_FONT, WORD_FONT, STATE_FONT, TERMINAL_FONT, LABEL_FONT = 15, 18, 13, 16, 17, 12
-SUBSCRIPT = 0.62  # of the size of the base
+LAYER_FONT, SIGN_FONT, WORD_FONT, STATE_FONT, TERMINAL_FONT, LABEL_FONT = 15, 18, 13, 16, 17, 14
+SUBSCRIPT = 0.66  # of the size of the base
 
 # The bundled engine's own fonts lack these signs or draw them as empty boxes in PNG.
 PLAIN_SIGNS = {"⊗": "outer", "⊙": "×", "∘": "×", "⊕": "+", "ᵀ": "T"}

@@ -7,7 +7,7 @@ from lstmgraph.visual.layers import Group, Reading
 from lstmgraph.visual.names import number
 from lstmgraph.visual.records import Item, Pair, Scene
 
-LONGEST = 300  # letters of an equation in a tooltip
+LONGEST = 160  # letters of an equation in a tooltip
 SUM, PRODUCT, WHOLE = 1, 2, 3  # how tightly a text holds together
 SUMS = ("+", "−")
 
@@ -37,6 +37,8 @@ def tooltip(reading: Reading, key: str, item: Item, group: Group | None, words: 
     own = words.get(key, item.key)
     inside = {other: word for other, word in words.items() if other != key}
     equation, _ = _expression(reading, key, inside)
+    if len(equation) > LONGEST and group:
+        equation = f"{group.text} of {', '.join(inside.get(reading.resolve(key), key) for key in group.sources)}"
     equation = equation if len(equation) <= LONGEST else equation[: LONGEST - 1] + "…"
     return f"{item.key}: {what} {item.shape}\n{own} = {equation}"
 
@@ -94,6 +96,12 @@ def _expression(reading: Reading, key: str, words: Mapping[str, str]) -> tuple[s
     if kind == "pointwise" and glyph.form == "circle" and len(parts) == 2:
         level = SUM if glyph.text in SUMS else PRODUCT
         return f"{_held(parts[0], level)} {glyph.text} {_held(parts[1], level + (glyph.text != '+'))}", level
+    if not parts:
+        return glyph.text or node.op, WHOLE
+    if "·" in glyph.text:
+        return glyph.text.replace("·", parts[0][0]), WHOLE
+    if glyph.text == "−":
+        return f"−{_held(parts[0], WHOLE)}", SUM
     texts = ", ".join(text for text, _ in parts)
     if kind == "join":
         return f"[{texts}]", WHOLE

@@ -229,16 +229,15 @@ class Tape:
         """Return where the value of a node lies; one that no step gives is fed by the caller."""
         if key in self.given:
             return self.given[key][0]
+        count = int(np.prod([int(resize(dim, self.sizes)) for dim in shape[len(lead(shape)) :]], initial=1))
+        count *= {0: 1, 1: self.rows.B, 2: self.rows.count}[len(lead(shape))]
         if key in self.once:
             self.direct.add(self.once[key].slot)
-            return self.once[key]
+            return Ref(self.once[key].slot, 0, count)
         table = self.bound if key in self.fixed else self.leaves
         if key not in table:
-            count = int(np.prod([int(resize(dim, self.sizes)) for dim in shape[len(lead(shape)) :]], initial=1))
-            count *= {0: 1, 1: self.rows.B, 2: self.rows.count}[len(lead(shape))]
             table[key] = self._slot(count, None).slot
-        slot = table[key]
-        return Ref(slot, 0, self.counts[slot])
+        return Ref(table[key], 0, count)
 
     def _slot(self, count: int, constant: Array | None) -> Ref:
         self.counts.append(count)

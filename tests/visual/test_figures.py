@@ -334,10 +334,28 @@ def test_a_film_of_many_steps_and_units_stays_readable():
     assert len(re.findall(r'class="unit"', lg.draw(recorded(np.zeros((0, 3)))).dot)) == 3
 
 
+def test_a_film_numbers_its_units_and_shows_its_colours():
+    dot = lg.draw(recorded(np.linspace(0, 1, 700).reshape(7, 100)), units=10).dot
+    assert 'label="unit 0"' in dot and 'label="unit 90"' in dot and 'tooltip="forget, unit 90"' in dot
+    assert 'label="0, nothing passes"' in dot and 'label="1, everything passes"' in dot
+    assert 'label="−1"' in lg.draw(recorded([[-0.5]])).dot
+
+
+def test_two_cells_side_by_side_have_their_upper_sides_level():
+    dot = lg.draw(lg.cells.gru, figure="diff", other=lg.cells.rnn).dot
+    frames = re.findall(r'"\w+\.frame" .*? pos="[-\d.]+,([-\d.]+)!" width=[\d.]+ height=([\d.]+)', dot)
+    tops = [float(y) + 72 * float(height) / 2 for y, height in frames]
+    assert len(tops) == 2 and abs(tops[0] - tops[1]) < 0.1 and frames[0][1] != frames[1][1]
+
+
 def test_a_film_shows_the_row_and_steps_asked_for():
     values = {"gate": np.stack([np.zeros((6, 2)), np.ones((6, 2))], axis=1)}
-    assert CLASSIC.everything.upper() not in lg.draw(values, row=0).dot
-    assert CLASSIC.everything.upper() in lg.draw(values, row=1, steps=3).dot
+
+    def units(**options):
+        return " ".join(re.findall(r'class="unit".*', lg.draw(values, **options).dot))
+
+    assert CLASSIC.everything.upper() not in units(row=0)
+    assert CLASSIC.everything.upper() in units(row=1, steps=3)
     assert "over 3 steps of row 1" in lg.draw(values, row=1, steps=3).description
 
 

@@ -57,6 +57,42 @@ def test_a_softmax_is_one_word(odd):
     assert texts(scene, "layer") == ["softmax"] and "softmax" in texts(scene, "op")
 
 
+def test_a_softplus_and_the_logarithm_of_a_sigmoid_are_one_word():
+    @lg.cell
+    def soft(x, h):
+        inner = lg.softplus(h) * x
+        return -lg.softplus(-lg.linear(h, x, name="decay")) + inner
+
+    scene = read_scene(soft)
+    assert texts(scene, "layer") == ["log σ"] and texts(scene, "op") == ["+", "softplus", "×"]
+    assert scene.sources("decay") == ["old:h", "input:x"]
+
+
+def test_a_softplus_whose_inside_is_read_is_no_word():
+    @lg.cell
+    def open_soft(x, h):
+        low = lg.exp(-lg.abs(h))
+        return lg.maximum(h, 0.0) + lg.log(1.0 + low) + low * x
+
+    assert "softplus" not in texts(read_scene(open_soft), "op")
+
+
+def test_what_never_changes_is_written_short():
+    @lg.cell
+    def fixed(x, h):
+        b, long = lg.parameter("b"), lg.parameter("a_very_long_name")
+        return (1 - lg.sigmoid(b)) * h + lg.exp(-long) * x - lg.abs(lg.parameter("u")) * (x + h)
+
+    assert {"(1−σ(b))×", "exp(−…)×", "|u|×"} <= set(texts(read_scene(fixed), "op"))
+
+
+def test_a_tooltip_is_short():
+    for cell in lg.cells.catalogue.values():
+        for item in read_scene(cell).items.values():
+            assert len(item.tooltip) < 260, item.tooltip
+    assert "= LN of x_t" in read_scene(lg.cells.catalogue["layer_norm_gru"]).items["candidate_x_norm"].tooltip
+
+
 def test_a_concatenation_is_the_bundle_of_its_parts(odd):
     scene = read_scene(odd["joined"])
     assert not [key for key in scene.items if "concat" in key]

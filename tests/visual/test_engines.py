@@ -1,0 +1,52 @@
+"""One DOT text is drawn alike by every engine that is there: each node stands where it stands elsewhere."""
+
+import re
+import shutil
+
+import pytest
+
+import lstmgraph as lg
+
+NEAR = 5.0  # points
+FIGURES = {
+    "cell": lambda **options: lg.draw(lg.cells.lstm, **options),
+    "chain": lambda **options: lg.draw(lg.cells.gru, figure="chain", **options),
+    "legend": lambda **options: lg.draw(None, figure="legend", **options),
+    "graph": lambda **options: lg.draw(lg.cells.lstm, figure="graph", **options),
+    "large": lambda **options: lg.draw(lg.cells.catalogue["hyper_lstm"], **options),
+    "placed by Graphviz": lambda **options: lg.draw(lg.gradient(lg.cells.lstm), **options),
+}
+
+
+def places(svg):
+    """Return id -> the middle of the node's shape, its texts apart."""
+    found = {}
+    for name, body in re.findall(r'<g id="([^"]*)" class="node[^"]*">(.*?)(?=<g id="[^"]*" class=|\Z)', svg, re.S):
+        shape = re.search(r'<ellipse[^>]* cx="([-\d.]+)" cy="([-\d.]+)"', body)
+        corners = re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(re.findall(r' (?:points|d)="([^"]*)"', body)))
+        if shape:
+            found[name] = float(shape[1]), float(shape[2])
+        elif corners:
+            xs, ys = ([float(pair[at]) for pair in corners] for at in (0, 1))
+            found[name] = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+    return found
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("engine", ["dot", "pygraphviz"])
+def test_every_engine_places_nodes_alike(engine, figure):
+    if engine == "dot" and shutil.which("dot") is None:
+        pytest.skip("Graphviz's own program `dot` is not installed")
+    if engine == "pygraphviz":
+        pytest.importorskip("pygraphviz")
+    here, there = places(FIGURES[figure](engine="graphviz-pure").svg), places(FIGURES[figure](engine=engine).svg)
+    assert here.keys() == there.keys() and len(here) >= 4
+    for name, (x, y) in here.items():
+        assert abs(x - there[name][0]) <= NEAR and abs(y - there[name][1]) <= NEAR, name
+
+
+def test_pygraphviz_draws_every_format(tmp_path):
+    pytest.importorskip("pygraphviz")
+    figure = lg.draw(lg.cells.gru, engine="pygraphviz", scale=2)
+    for suffix, start in ((".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF-")):
+        assert figure.save(tmp_path / f"gru{suffix}").read_bytes().startswith(start)
