@@ -185,14 +185,11 @@ class Line:
         """Return the parameters and invariants that follow from them (cotangents, directions and masks are none)."""
         graph, fixed = self.graph, set()
         for key, node in graph.nodes(data="node"):
+            invariant = node.op not in (*LEAVES, *SINKS) and not is_row(node.shape)
             if (
                 (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)) and not node.attr("fixed"))
                 or node.op == "constant"
-                or (
-                    node.op not in (*LEAVES, *SINKS)
-                    and not is_row(node.shape)
-                    and all(s in fixed for s in operands(graph, key))
-                )
+                or (invariant and all(s in fixed for s in operands(graph, key)))
             ):
                 fixed.add(key)
         return frozenset(fixed)

@@ -143,6 +143,18 @@ def test_no_gradient_passes_stop_gradient(in_numpy):
     assert not found["d state:h"].any() and found["d parameter:scale"].all()
 
 
+def test_transposed_gradients_lie_where_no_later_sum_is_written():
+    """A transpose in NumPy is a view: machine code shares the memory of what is read no more."""
+
+    @lg.cell
+    def twisted(x, h):
+        first, second = (lg.parameter(name, shape=("H", "H")) for name in "AB")
+        seen = x @ lg.parameter("C", shape=("H", "I")).T
+        return lg.tanh(h @ (first.T + first @ second.T) + seen)
+
+    lg.assert_same(twisted, input_size=7, hidden_size=19, forms=("plain",), compiled=True)
+
+
 # ---- second order
 
 

@@ -47,6 +47,8 @@ class Once:
         def compute(frame: Frame) -> None:
             with np.errstate(all="ignore"):
                 value = self.compute({key: frame.value(key) for key in read})
+            if not value.flags.owndata:  # a view, whose memory later steps may use for something else
+                value = value.copy()
             frame.context.values[self.key] = value
             if made.slot in tape.direct:
                 frame.hold(made.slot, value)
