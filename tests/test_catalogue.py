@@ -16,12 +16,15 @@ SIZES = {  # H -> T, B: tiles of every height, registers that are full and that 
 }
 PLACE = {name: place for place, name in enumerate(CASES)}
 IN_BOTH = ("lstm", "gru_reset_before", "tokens", "phased_lstm")  # no cells but the last two have some of their ops
+# many levels, and compiled for a long time, of ops that others have too: slow tests make their machine code
+HEAVY = """hyper_lstm attention_lstm layer_norm_basic_lstm layer_norm_joint_lstm layer_norm_gru time_frequency_lstm ltc
+fast_slow_lstm""".split()
 TWICE_COMPILED = ("gru", "row_numbers")  # a level above another, totals and maxima of rows
 
 
 def is_compiled(name, dtype):
     """Whether a cell's machine code is tested without slow tests: neighbours, which are alike, in turn."""
-    return DTYPES[PLACE[name] % 2] == dtype or name in IN_BOTH
+    return name not in HEAVY and (DTYPES[PLACE[name] % 2] == dtype or name in IN_BOTH)
 
 
 def form_of(name, dtype):

@@ -137,9 +137,9 @@ def test_split_refuses_sizes_that_are_none(sizes):
 def test_split_refuses_parts_that_do_not_add_up(in_numpy):
     with pytest.raises(lg.ShapeError, match=r"part: got parts \(2, 2\) of a value of size 5"):
         lg.cell(lambda x, h: lg.linear(both=lg.split(lg.linear(h, x, name="five", size=5), 2, 2)[0], name="out"))
-    program = lg.compile(halves, input_size=5, hidden_size=7, L=4)
-    params = {name: np.ones(array.shape) for name, array in program.init(seed=0).items()}
     with pytest.raises(lg.ShapeError, match=r"got sizes I = 5 and L\+2 = 6"):
-        program(program.init(seed=0), np.ones((1, 1, 5), "float32"))
+        lg.compile(halves, input_size=5, hidden_size=7, L=4)
+    fitting = lg.compile(halves, input_size=5, hidden_size=7, L=3, dtype="float64")
+    params = fitting.init(seed=0) | {"first.W_x": np.ones((4, 7))}
     with pytest.raises(lg.ShapeError, match=r"got sizes I = 5 and L\+2 = 6"):
         lg.interpret(halves, params, np.ones((1, 1, 5)))

@@ -106,10 +106,13 @@ def test_a_step_takes_no_memory_but_that_of_its_results():
             assert peak_of(lambda: stepper.take({"x": x}, state)) < 4_000
             assert all(peak_of(thunk) < 4_000 for thunk in stepper.thunks)
             assert peak_of(lambda: bound.step(x, state)) < returned + 4_000
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(100):
-            bound.step(x, state)
-        assert tracemalloc.get_traced_memory()[0] - before < 4_000
+        growth = []
+        for _ in range(3):  # other threads of the process take memory at times, steps would each time
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(100):
+                bound.step(x, state)
+            growth.append(tracemalloc.get_traced_memory()[0] - before)
+        assert min(growth) < 4_000
     finally:
         tracemalloc.stop()
 
