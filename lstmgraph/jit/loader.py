@@ -1,12 +1,14 @@
 """Turns the text of a module of kernels into functions: named, and compiled or plain."""
 
 import functools
+import gc
 import hashlib
 import importlib.metadata
 import linecache
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -124,9 +126,22 @@ def compile_entries(module: ModuleType, functions: Functions, entries: Iterable[
     # entries may call each other: all names first
     module.__dict__.update(dispatchers)
     functions.update(dispatchers)
-    for dispatcher in dispatchers.values():
-        dispatcher.compile(signature)
-        dispatcher.disable_compile()
+    with _no_collection():
+        for dispatcher in dispatchers.values():
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let no garbage be looked for: compiling makes very many objects that live, a seventh of its time to look at."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @functools.lru_cache(maxsize=1)
