@@ -13,7 +13,7 @@ from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tape import Binding
-from lstmgraph.jit.tile import SUPPORT, support_source, tiles_source
+from lstmgraph.jit.tile import support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., None]
@@ -78,8 +78,10 @@ class Executor:
     def support(self, name: str) -> Function:
         """Return one of the kernels that serve every cell."""
         if name not in self._functions:
-            module = self._module(support_source(self.target), SUPPORT, (self.tiles(),), "kernels for every cell")
-            self._functions.update({entry: module.functions[entry] for entry in SUPPORT})
+            module = self._module(
+                support_source(name, self.target), (name,), (self.tiles(),), f"{name}, for every cell"
+            )
+            self._functions[name] = module.functions[name]
         return self._functions[name]
 
     def _module(self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str) -> Module:

@@ -244,19 +244,18 @@ ACROSS
 '''
 
 BLOCK = 256  # rows of D that are copied side by side before they are multiplied
-SUPPORT = ("pack", "project", "over_rows", "scatter")
 
 
 @cache
-def support_source(target: Machine) -> str:
-    """Return the source of the kernels that serve every cell: packing and sums over rows."""
-    text = OVER_ROWS.replace("PRODUCT", product_name(target.vectors))
-    text = text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK))
+def support_source(name: str, target: Machine) -> str:
+    """Return the source of one of the kernels that serve every cell: pack, project, over_rows, scatter."""
+    texts = {"pack": PACK, "project": PROJECT, "over_rows": OVER_ROWS, "scatter": SCATTER}
     arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add"
     wide = [f"{product_name(across)}({arguments})" for across in range(target.vectors, 0, -1)]
     lines = [f"{'el' * bool(n)}if total - first >= {target.vectors - n}:\n    {call}" for n, call in enumerate(wide)]
-    project = PROJECT.replace("ACROSS", indent("\n".join(lines), " " * 16)).replace("VECTORS", str(target.vectors))
-    return "\n\n".join(part.strip("\n") for part in (PACK, project, text, SCATTER)) + "\n"
+    text = texts[name].replace("ACROSS", indent("\n".join(lines), " " * 16))
+    text = text.replace("PRODUCT", product_name(target.vectors))
+    return text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK)).lstrip("\n")
 
 
 def over_rows_work(target: Machine, K: int) -> int:
