@@ -16,7 +16,7 @@ def test_what_lives_at_one_time_never_overlaps(found):
     for (one, a), (other, b) in combinations(zip(found, offsets, strict=True), 2):
         if one.first <= other.last and other.first <= one.last:
             assert a + one.size <= b or b + other.size <= a
-    assert all(0 <= offset and offset + life.size <= end for life, offset in zip(found, offsets, strict=True))
+    assert all(offset >= 0 and offset + life.size <= end for life, offset in zip(found, offsets, strict=True))
 
 
 def test_memory_is_used_again():
