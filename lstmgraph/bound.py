@@ -11,7 +11,7 @@ from lstmgraph.engine import Line
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.executor import Context
-from lstmgraph.jit.tape import Binding
+from lstmgraph.jit.frame import Binding
 from lstmgraph.stepping import Stepper, of_one_step
 
 if TYPE_CHECKING:

@@ -28,13 +28,14 @@ from lstmgraph.graph import (
     resize,
 )
 from lstmgraph.jit.executor import Context, Executor, in_memory
+from lstmgraph.jit.frame import Binding, Frame
 from lstmgraph.jit.operands import record_packings
-from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.rows import NO_ROWS, Rows
 from lstmgraph.jit.run_once import Fill, Once
 from lstmgraph.jit.run_recur import RunRecur
 from lstmgraph.jit.run_reduce import RunReduce
 from lstmgraph.jit.run_rows import RunRows
-from lstmgraph.jit.tape import Binding, Frame, Tape
+from lstmgraph.jit.tape import Tape
 from lstmgraph.resets import with_learned_starts
 from lstmgraph.schedule.plan import Plan, make_plan
 from lstmgraph.schedule.resolve import resolve
@@ -47,7 +48,6 @@ COTANGENT = "d:"  # prefix of cotangent inputs and outputs; no Python name has i
 DIRECTION = "v:"
 SECOND = f"{DIRECTION}output:{COTANGENT}"  # prefix of the tangents of cotangents
 TAPES = 16  # shapes of batches whose recordings are kept
-NO_ROWS = Rows(0, 0)
 _moments = count(1)
 
 

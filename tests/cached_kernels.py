@@ -30,8 +30,14 @@ def compiled(factor: int) -> cache.Module:
 
 def value(module: cache.Module) -> int:
     sizes = np.zeros(3, np.int64)
-    module.functions["kernel"](np.zeros(1, np.int64), sizes, 1, 4, 0, 5, 2)
+    call(module.functions["kernel"], np.zeros(1, np.int64), sizes, 1, 4, 0, 5, 2)
     return int(sizes[2])
+
+
+def call(function, *arguments) -> None:
+    """Call a kernel; arrays by their addresses."""
+    pointers = [array.ctypes.data_as(function.ctypes.argtypes[0]) for array in arguments[:2]]
+    function.ctypes(*pointers, *arguments[2:])
 
 
 PROGRAM = f"""
@@ -44,7 +50,7 @@ values, hits = [], []
 for factor in map(int, sys.argv[1:]):
     module = cached_kernels.compiled(factor)
     values.append(cached_kernels.value(module))
-    hits.append(sum(module.functions["kernel"].stats.cache_hits.values()))
+    hits.append(module.functions["kernel"].cache_hits)
 helper = cached_kernels.cache.compile_module(cached_kernels.HELPER, (), **cached_kernels.KIND)
 helpers = len(helper.functions["area"].overloads)
 print(json.dumps({{"values": values, "hits": hits, "said": said, "helpers": helpers}}))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from numba import njit
 
-from lstmgraph.jit import simd
+from lstmgraph.jit import native, simd
 
 SETTINGS = {"nogil": True, "error_model": "numpy"}
 
@@ -44,10 +44,20 @@ def addresses(*arrays):
     return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
+def compiled(kernel):
+    """Compile a kernel; in place of the pointer to its buffers' addresses it takes their array."""
+    inner = njit(**SETTINGS)(kernel)
+    many = kernel.__code__.co_argcount - 1
+    text = "def outer(buffers, {0}):\n    inner(words(buffers.ctypes.data), {0})\n"
+    scope = {"inner": inner, "words": native.words}
+    exec(text.format(", ".join(f"n{place}" for place in range(many))), scope)
+    return njit(f"(int64[::1]{', int64' * many})", **SETTINGS)(scope["outer"])
+
+
 @cache
 def compiled_map(name, dtype):
     names = simd.vectors(dtype, simd.host_width(dtype))
-    kernel = njit("(int64[::1], int64)", **SETTINGS)(defined(MAP, names, function=getattr(names, name)))
+    kernel = compiled(defined(MAP, names, function=getattr(names, name)))
 
     def apply(values):
         values = np.ascontiguousarray(values, dtype)

@@ -163,7 +163,7 @@ def test_no_two_threads_write_to_one_place(name, monkeypatch):
     params = {key: value + rng.normal(0, 0.1, value.shape) for key, value in program.init(seed=1).items()}
     x = {key: rng.random((2, 13, symbols.get(key, 9))) for key in cell.inputs}
     with guarded_buffers() as given:
-        monkeypatch.setattr("lstmgraph.jit.threads.run", together)
+        monkeypatch.setattr("lstmgraph.jit.player.in_order", together)
         for lengths in (None, [2, 1, 0] * 4 + [2]):
             y, state, pullback = program.vjp(params, x, lengths=lengths)
             pullback(rng.random(y.shape), dstate={key: rng.random(value.shape) for key, value in state.items()})

@@ -4,9 +4,12 @@ import time
 
 import numpy as np
 
-from lstmgraph.jit import threads
 from lstmgraph.jit.cache import compile_module
+from lstmgraph.jit.executor import Context, Executor
+from lstmgraph.jit.frame import Binding, Entry
 from lstmgraph.jit.machine import host
+from lstmgraph.jit.rows import NO_ROWS
+from lstmgraph.jit.tape import Tape
 from lstmgraph.jit.tile import tile_name, tile_text
 
 K = 64  # columns of A: all operands are less than 32 KiB
@@ -40,12 +43,18 @@ def peak_flops(thread_count: int, dtype: str = "float32") -> float | None:
     columns = vectors * target.width
     sizes = np.array([K, columns], np.int64)
     shapes = ((rows, K), (K, columns), (rows, columns))
-    buffers = [[np.full(shape, 1e-3, dtype) for shape in shapes] for _ in range(thread_count)]
-    addresses = [np.array([each.ctypes.data for each in mine], np.int64) for mine in buffers]
-    tasks = [lambda mine=mine: module.functions["peak"](mine, sizes, 0, TIMES, 0, 1, 0) for mine in addresses]
+    tape = Tape(Executor(target, thread_count), NO_ROWS, {})
+    entries = [
+        Entry(module.functions["peak"], tuple(tape.constant(np.full(shape, 1e-3, dtype)) for shape in shapes), sizes)
+        for _ in range(thread_count)
+    ]
+    work = 2.0 * rows * columns * K * TIMES * thread_count
+    tape.launch(entries, [[[(thread, 0, TIMES, 0, 1, 0)] for thread in range(thread_count)]], work)
+    tape.finish([])
+    context = Context(NO_ROWS, {}, {}, Binding({}))
     seconds = []
     for _ in range(RUNS):
         begin = time.perf_counter()
-        threads.run(tasks)
+        tape.play(context)
         seconds.append(time.perf_counter() - begin)
-    return 2.0 * rows * columns * K * TIMES * thread_count / min(seconds)
+    return work / min(seconds)

@@ -64,6 +64,7 @@ def compile_module(
     uses: tuple[Module, ...] = (),
     title: str = "",
     compiled: bool = True,
+    signature: str | None = None,
 ) -> Module:
     """Compile a module of kernels, or load it if it has been compiled before.
 
@@ -73,9 +74,9 @@ def compile_module(
         Plain ``def`` statements. Their free names are ``np``, what ``vectors(dtype, width)`` holds and the
         functions of `uses`.
     entries : tuple of str
-        The kernels, each called as ``entry(addresses, sizes, t0, t1, row0, row1, number)``: the buffers'
-        addresses and sizes as int64 arrays, the steps, the rows, the number of the slice. Other functions are
-        helpers, compiled into the entries that call them.
+        The kernels, each called as ``entry(addresses, sizes, t0, t1, row0, row1, number)``: where the buffers'
+        addresses and the sizes lie, the steps, the rows, the number of the slice. Other functions are helpers,
+        compiled into the entries that call them.
     dtype, width : str, int
         The element type of a vector value and its number of elements.
     uses : tuple of Module
@@ -85,6 +86,9 @@ def compile_module(
     compiled : bool
         If not, the functions are plain Python on the NumPy shim, and an entry takes a list of 1-D NumPy arrays in
         place of the addresses.
+    signature : str, optional
+        Numba's words for the arguments of entries that Python calls; without it they are C functions, called by
+        their ``address``.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def compile_module(
     CompileError
         If the source does not compile. A cache that is damaged, raced for or not writable raises nothing.
     """
-    request = _Request(source, entries, dtype, width, uses, title or "kernels", compiled)
+    request = _Request(source, entries, dtype, width, uses, title or "kernels", compiled, signature)
     module = _modules.get(request)
     if module is not None:
         return module
@@ -142,12 +146,15 @@ class _Request:
     uses: tuple[Module, ...]
     title: str = field(compare=False)
     jit: bool
+    signature: str | None
 
 
 def _digest(request: _Request) -> str:
     used = [other.digest for other in request.uses]
     found = hashlib.sha256(
-        repr((request.source, request.entries, request.dtype, request.width, used, request.jit)).encode()
+        repr(
+            (request.source, request.entries, request.dtype, request.width, used, request.jit, request.signature)
+        ).encode()
     )
     if request.jit:
         found.update(loader.environment())
@@ -163,7 +170,7 @@ def _functions(request: _Request, digest: str) -> loader.Functions:
     text = loader.full_text(request.source, used, kind)
     if not request.entries:  # helpers are compiled with the entries that call them: there is nothing to keep
         return loader.define(name, f"<{name}>", text, ())[1]
-    job = _Job(name, digest, text, request.entries, request.title, settings.cache_folder())
+    job = _Job(name, digest, text, request, settings.cache_folder())
     functions = _load(job) or _build(job)
     store.prune_once(job.folder)
     return functions
@@ -176,14 +183,14 @@ class _Job:
     name: str
     digest: str
     text: str
-    entries: tuple[str, ...]
-    title: str
+    request: _Request
     folder: Path
 
     def make(self, path: str, *, cached: bool) -> loader.Functions:
         """Compile the text as if it lay at `path`, or load what Numba keeps beside it."""
-        module, functions = loader.define(self.name, path, self.text, self.entries)
-        loader.compile_entries(module, functions, self.entries, cached=cached)
+        entries = self.request.entries
+        module, functions = loader.define(self.name, path, self.text, entries)
+        loader.compile_entries(module, functions, entries, cached=cached, signature=self.request.signature)
         return functions
 
 
@@ -208,19 +215,19 @@ def _build(job: _Job) -> loader.Functions:
 
     place = store.begin(job.folder)
     if place is None:
-        on_compile(f"compiling {job.title}; it cannot be cached, for {job.folder} cannot be written")
+        on_compile(f"compiling {job.request.title}; it cannot be cached, for {job.folder} cannot be written")
         return job.make(f"<{job.name}>", cached=False)
     functions = None
     try:
-        on_compile(f"compiling {job.title}; it will be cached in {job.folder}")
+        on_compile(f"compiling {job.request.title}; it will be cached in {job.folder}")
         (place / store.TEXT).write_text(job.text, encoding="utf-8", newline="\n")
         functions = job.make(str(place / store.TEXT), cached=True)
-        entry = store.publish(place, job.folder, job.digest, job.text, job.title)
+        entry = store.publish(place, job.folder, job.digest, job.text, job.request.title)
         loader.move(functions, str(entry / store.TEXT), job.text)
     except (NumbaError, SyntaxError, CompileError):
         raise  # the source's fault
     except Exception:  # a full disk, say: the kernels are wanted all the same
-        logging.getLogger("lstmgraph").info("%s: not cached", job.title, exc_info=True)
+        logging.getLogger("lstmgraph").info("%s: not cached", job.request.title, exc_info=True)
     finally:
         store.remove(place)
     return functions or job.make(f"<{job.name}>", cached=False)

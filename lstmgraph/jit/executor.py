@@ -1,6 +1,6 @@
 """What every stage of a plan runs on: compiled functions, leased buffers, slices of rows on threads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +9,14 @@ import numpy as np
 from lstmgraph.graph import Dim, resize
 from lstmgraph.jit.arena import Arena
 from lstmgraph.jit.cache import Module, compile_module
+from lstmgraph.jit.frame import Binding
 from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
+from lstmgraph.jit.player import PLAY, Function
 from lstmgraph.jit.rows import Rows
-from lstmgraph.jit.tape import Binding
 from lstmgraph.jit.tile import support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
-Function = Callable[..., None]
 SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
 SMALL = 8192  # elements below which the allocator is quicker than the arena
 
@@ -57,6 +57,7 @@ class Executor:
         self.compiled = target.compiled
         self._tiles: Module | None = None
         self._functions: dict[str, Function] = {}
+        self._player: Function | None = None
 
     def take(self, count: int) -> Array:
         """Lease a buffer of elements; it goes back by itself when nobody holds it."""
@@ -84,7 +85,16 @@ class Executor:
             self._functions[name] = module.functions[name]
         return self._functions[name]
 
-    def _module(self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str) -> Module:
+    def player(self) -> Function:
+        """Return what plays segments."""
+        if self._player is None:
+            signature = "int64(int64[::1], int64[::1], int64, int64, int64)"
+            self._player = self._module(PLAY, ("play",), (), "the player of kernels", signature).functions["play"]
+        return self._player
+
+    def _module(
+        self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str, signature: str | None = None
+    ) -> Module:
         target = self.target
         return compile_module(
             source,
@@ -94,6 +104,7 @@ class Executor:
             uses=uses,
             title=title,
             compiled=target.compiled,
+            signature=signature,
         )
 
     def parts(self, work: float, most: int) -> int:

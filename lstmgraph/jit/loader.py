@@ -19,7 +19,7 @@ from lstmgraph.errors import CompileError
 
 Functions = dict[str, Callable[..., Any]]
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+_CHECKS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
 # Numba's settings that change the machine code and are not part of its own description of the processor
 _NUMBA_SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
 
@@ -61,7 +61,7 @@ def define(name: str, path: str, text: str, entries: Iterable[str]) -> tuple[Mod
     exec(compile(text, path, "exec"), module.__dict__)
     functions = _own_functions(module.__dict__, path, entries)
     for helper in functions.keys() - set(entries):
-        functions[helper] = module.__dict__[helper] = numba.njit(**_OPTIONS)(functions[helper])
+        functions[helper] = module.__dict__[helper] = numba.njit(**_CHECKS)(functions[helper])
     return module, functions
 
 
@@ -84,7 +84,7 @@ def move(functions: Functions, path: str, text: str) -> None:
     """Let functions say that they come from `path`: the folder they were compiled in has moved there."""
     _remember_lines(path, text)
     for function in functions.values():
-        inner = getattr(function, "py_func", function)
+        inner = getattr(function, "py_func", getattr(function, "__wrapped__", function))
         inner.__code__ = inner.__code__.replace(co_filename=path)
 
 
@@ -105,31 +105,34 @@ def _remember_lines(path: str, text: str) -> None:
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
 
 
-def compile_entries(module: ModuleType, functions: Functions, entries: Iterable[str], *, cached: bool) -> None:
-    """Replace the entries by machine code, which Numba reads or keeps beside the text if `cached`."""
-    import numba
-    from numba import int64, void
+def compile_entries(
+    module: ModuleType, functions: Functions, entries: Iterable[str], *, cached: bool, signature: str | None
+) -> None:
+    """Replace the entries by machine code, which Numba reads or keeps beside the text if `cached`.
 
-    addresses = int64[::1]
-    signature = void(addresses, addresses, int64, int64, int64, int64, int64)
+    With a signature Python calls them; without one they have a kernel's, and are called by their addresses.
+    """
+    import numba
+    from numba import int64, types, void
+
+    words = types.CPointer(int64)  # type: ignore[no-untyped-call]
+    kernel = void(words, words, int64, int64, int64, int64, int64)
     config = numba.config
     elsewhere = {key: getattr(config, key) for key in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES") if hasattr(config, key)}
-    dispatchers = {}
     try:
         for key in elsewhere:  # a folder that the user gave Numba holds no manifest
             setattr(config, key, "")
-        for name in entries:
-            dispatchers[name] = numba.njit(cache=cached, **_OPTIONS)(functions[name])
+        with _no_collection():
+            for name in entries:
+                made: Callable[..., Any]
+                if signature is None:
+                    made = numba.cfunc(kernel, cache=cached, **_CHECKS)(functions[name])
+                else:
+                    made = numba.njit(signature, cache=cached, nogil=True, **_CHECKS)(functions[name])
+                module.__dict__[name] = functions[name] = made
     finally:
         for key, value in elsewhere.items():
             setattr(config, key, value)
-    # entries may call each other: all names first
-    module.__dict__.update(dispatchers)
-    functions.update(dispatchers)
-    with _no_collection():
-        for dispatcher in dispatchers.values():
-            dispatcher.compile(signature)
-            dispatcher.disable_compile()
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import numpy as np
 from lstmgraph.graph import Dim, node_of, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Array, Executor, strides
+from lstmgraph.jit.frame import Entry, Packing, Ref
 from lstmgraph.jit.layout import Buffer, Kernel
-from lstmgraph.jit.rows import Rows
-from lstmgraph.jit.tape import Call, Entry, Packing, Ref, Tape
+from lstmgraph.jit.player import Call
+from lstmgraph.jit.rows import NO_ROWS
+from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
 
@@ -47,8 +49,8 @@ class Operands:
             if all(key in self.fixed for key in packing.keys):
                 return tape.pack(packing)
             matrices = [(tape.read(key, self.shapes[key]), (packing.columns, 1)) for key in packing.keys]
-            packed, entry, calls = record_packing(tape, packing, matrices)
-            tape.launch([entry], [[[call] for call in calls]])
+            packed, entry, calls, work = record_packing(tape, packing, matrices)
+            tape.launch([entry], [[[call] for call in calls]], work)
             return packed
         key = self.sources[f"{'parameter' if buffer.role in ('parameter', 'table') else 'input'}:{buffer.name}"]
         return tape.constant(self.constants[key]) if key in self.constants else tape.read(key, self.shapes[key])
@@ -56,8 +58,8 @@ class Operands:
 
 def record_packing(
     tape: Tape, packing: Packing, matrices: Sequence[tuple[Ref, tuple[int, int]]]
-) -> tuple[Ref, Entry, list[Call]]:
-    """Return where packed matrices lie, and how they are packed, given each one's memory and strides."""
+) -> tuple[Ref, Entry, list[Call], float]:
+    """Return where packed matrices lie, how they are packed, given each one's memory and strides, and the work."""
     executor, target = tape.executor, tape.executor.target
     K, N, G = packing.rows, packing.columns, len(matrices)
     panels = -(-N // (target.width * packing.panel))
@@ -65,22 +67,25 @@ def record_packing(
     steps = [step for _, pair in matrices for step in pair]
     sizes = np.array([K, N, packing.panel, G, target.vectors, *steps], np.int64)
     entry = Entry(executor.support("pack"), (packed, *(ref for ref, _ in matrices)), sizes)
-    spans = threads.slices(panels, executor.parts(8 * K * N * G, panels))
-    return packed, entry, [(0, 0, 1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)]
+    work = 8.0 * K * N * G
+    spans = threads.slices(panels, executor.parts(work, panels))
+    return packed, entry, [(0, 0, 1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)], work
 
 
 def record_packings(executor: Executor, packings: Sequence[Packing], values: Mapping[str, Array]) -> Tape:
     """Return a tape that packs matrices of parameters, given as they lie: all of a bind side by side."""
-    tape = Tape(executor, Rows(0, 0), {})
+    tape = Tape(executor, NO_ROWS, {})
     entries: list[Entry] = []
     tasks: list[list[Call]] = [[] for _ in range(executor.threads)]
+    total = 0.0
     for packing in packings:
         matrices = [(tape.read(key, values[key].shape), strides(values[key])) for key in packing.keys]
-        packed, entry, calls = record_packing(tape, packing, matrices)
+        packed, entry, calls, work = record_packing(tape, packing, matrices)
         for slot, call in enumerate(calls):
             tasks[slot].append((len(entries), *call[1:]))
         entries.append(entry)
+        total += work
         tape.give(packing.name, packed)
-    tape.launch(entries, [[calls for calls in tasks if calls]])
+    tape.launch(entries, [[calls for calls in tasks if calls]], total)
     tape.finish([packing.name for packing in packings])
     return tape

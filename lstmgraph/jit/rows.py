@@ -124,3 +124,6 @@ class Rows:
 def full_rows(T: int, B: int) -> Rows:
     """Return the rows of a batch without padding; the tables of recent ones are kept."""
     return Rows(T, B)
+
+
+NO_ROWS = Rows(0, 0)

@@ -1,7 +1,6 @@
 """Stages in NumPy: expressions of parameters, and constants over rows."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ import numpy as np
 from lstmgraph.graph import Dim, features, node_of, resize
 from lstmgraph.interpreter import concrete
 from lstmgraph.jit.executor import Executor
-from lstmgraph.jit.tape import Frame, Tape
+from lstmgraph.jit.frame import Frame
+from lstmgraph.jit.tape import Tape
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
 
@@ -53,7 +53,7 @@ class Once:
             if made.slot in tape.direct:
                 frame.hold(made.slot, value)
 
-        tape.python(lambda frame: partial(compute, frame), touched)
+        tape.python(compute, touched)
 
 
 class Fill:
@@ -78,8 +78,7 @@ class Fill:
             tape.fill(made, self.constant)
             return
 
-        def step(frame: Frame) -> Callable[[], None]:
-            rows = frame.array(made).reshape(-1, self.width)
-            return lambda: np.copyto(rows, frame.value(self.source))
+        def write(frame: Frame) -> None:
+            np.copyto(frame.array(made).reshape(-1, self.width), frame.value(self.source))
 
-        tape.python(step, (made, *(() if self.source in tape.once else (tape.read(self.source, self.shape),))))
+        tape.python(write, (made, *(() if self.source in tape.once else (tape.read(self.source, self.shape),))))

@@ -1,17 +1,17 @@
 """Recur stages: a cell over time, on slices of the batch, a few steps a call so that Ctrl-C is heard."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 import numpy as np
 
 from lstmgraph.graph import LEAD, Dim, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Array, Executor, row_work
+from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.layout import Ahead, Buffer
 from lstmgraph.jit.operands import Operands
 from lstmgraph.jit.rows import Rows
-from lstmgraph.jit.tape import Entry, Frame, Ref, Tape
+from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 from lstmgraph.schedule.tables import WIDE, Table, are_few, table_of
 from lstmgraph.traced import Cell
@@ -87,12 +87,7 @@ class RunRecur:
         initial = tape.read(self.initial[name], ("B", width))
         state = tape.take((rows.B + (rows.count if history else rows.B)) * width)
         if self.reverse and rows.order is not None:
-
-            def step(frame: Frame) -> Callable[[], None]:
-                table, start = (frame.array(ref).reshape(-1, width) for ref in (state, initial))
-                return partial(table.__setitem__, rows.ends if history else rows.two_block_ends, start)
-
-            tape.python(step, (initial, state))
+            tape.put_rows(state, initial, rows.ends if history else rows.two_block_ends, width)
         else:
             tape.copy(state.part(self._block(rows, history, self.reverse) * width, rows.B * width), initial)
         return state
@@ -108,7 +103,7 @@ class RunRecur:
         if self.reverse or rows.order is None:
             tape.copy(final, state.part(self._block(rows, history, not self.reverse) * width, rows.B * width))
         else:
-            _record_rows(tape, final, state, width, rows.ends if history else rows.two_block_ends)
+            tape.take_rows(final, state, rows.ends if history else rows.two_block_ends, width)
         return final
 
     def _loop(
@@ -157,6 +152,7 @@ class RunRecur:
                 [[(0, t0, min(t0 + chunk, rows.T), b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)]
                 for t0 in range(0, rows.T, chunk)
             ],
+            self.work * rows.count,
         )
 
     def _project(self, tape: Tape, place: int, sizes: Array) -> tuple[Ref, Ref]:
@@ -176,7 +172,8 @@ class RunRecur:
         count = rows.count if few is None else few[0].count // K[0]
         sizes[self.kernel.sizes.index(f"ahead:{place}")] = columns
         result = tape.take(count * columns)
-        spans = threads.slices(count, executor.parts(2 * sum(K) * columns * count, count))
+        work = 2.0 * sum(K) * columns * count
+        spans = threads.slices(count, executor.parts(work, count))
         calls = [
             [(0, 0, 1, b, min(b + PROJECTED, b1), slot) for b in range(b0, b1, PROJECTED)]
             for slot, (b0, b1) in enumerate(spans)
@@ -189,7 +186,7 @@ class RunRecur:
                 (source, packed, result),
                 np.array([K[term], panels, ahead.registers, term > 0], np.int64),
             )
-            tape.launch([entry], [calls])
+            tape.launch([entry], [calls], work)
         return result, few[1] if few else tape.constant(np.arange(count, dtype=np.int64))
 
     def _few(self, tape: Tape, place: int) -> tuple[Ref, Ref] | None:
@@ -223,15 +220,5 @@ def _history(tape: Tape, state: Ref, width: int, after: bool) -> Ref:
     if rows.before is None:
         return state.part(0, rows.count * width)
     packed = tape.take(rows.count * width)
-    _record_rows(tape, packed, state, width, rows.before)
+    tape.take_rows(packed, state, rows.before, width)
     return packed
-
-
-def _record_rows(tape: Tape, target: Ref, source: Ref, width: int, places: Array) -> None:
-    """Add a step that copies rows from their places."""
-
-    def step(frame: Frame) -> Callable[[], object]:
-        into, rows = (frame.array(ref).reshape(-1, width) for ref in (target, source))
-        return partial(rows.take, places, 0, into, "clip")  # the places are right; "clip" writes without a buffer
-
-    tape.python(step, (target, source))

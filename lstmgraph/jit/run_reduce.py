@@ -12,8 +12,10 @@ import numpy as np
 
 from lstmgraph.graph import Dim, features, node_of, operands, resize
 from lstmgraph.jit.executor import Array, Executor
+from lstmgraph.jit.frame import Entry, Ref
+from lstmgraph.jit.player import Call
 from lstmgraph.jit.run_rows import SWEEP
-from lstmgraph.jit.tape import Call, Entry, Ref, Tape
+from lstmgraph.jit.tape import Tape
 from lstmgraph.jit.tile import over_rows_work
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
@@ -73,7 +75,7 @@ class RunReduce:
             if job.scratch:  # one stride for all jobs: threads are at different ones
                 job.buffers[2], job.sizes[2] = scratch, most
         entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
-        tape.launch(entries, _spread(jobs, parts))
+        tape.launch(entries, _spread(jobs, parts), sum(job.work for job in jobs))
 
     def _over_rows(self, tape: Tape, source: str) -> "_Job | None":
         """Return the sums and products of one value as a job, or None if there is nothing to do."""
@@ -95,7 +97,7 @@ class RunReduce:
             buffers += [tape.read(other, self.leaves[other]), out]
         if R == 0:
             for out in (total, *buffers[4::2]):
-                tape.fill(out, 0.0)
+                tape.clear(out)
             return None
         columns = [self.widths[other] for other, _ in products]
         work = over_rows_work(target, sum(columns))
@@ -107,7 +109,7 @@ class RunReduce:
         N = self.widths[source]
         D = tape.read(source, self.leaves[source])
         table = tape.take(self.shapes[key][0] * N)
-        tape.fill(table, 0.0)
+        tape.clear(table)
         tape.give(key, table, self.shapes[key])
         sizes = np.array([D.count // N, N], np.int64)
         vectors = -(-N // self.executor.target.width)

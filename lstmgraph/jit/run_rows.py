@@ -7,9 +7,10 @@ import numpy as np
 from lstmgraph.graph import Dim, features, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Executor, row_work
+from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.layout import Buffer
 from lstmgraph.jit.operands import Operands
-from lstmgraph.jit.tape import Entry, Ref, Tape
+from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
 CHUNK = 96  # rows of scratch a thread; a multiple of the tile's rows
@@ -68,4 +69,5 @@ class RunRows:
                 ]
                 for begin in range(0, longest, stride)
             ],
+            self.work * count,
         )

@@ -1,7 +1,7 @@
 """SIMD registers as Numba values: generated source computes on vectors of W floats in plain Python text.
 
 `vectors` gives the names that such source uses as its globals; `lstmgraph.jit.shim.vectors` gives the same
-names in NumPy. A kernel gets its buffers as an array of addresses. No bounds are checked: the twin does that.
+names in NumPy. A kernel gets its buffers as a pointer to their addresses. No bounds are checked: the twin does that.
 
 ================================ ====================================================================
 ``W``, ``scalar``                the number of lanes, the NumPy type of an element
@@ -151,8 +151,7 @@ class _Kinds:
         if parameter == "integer":
             return types.intp if isinstance(kind, types.Integer) else None
         if parameter == "addresses":
-            fits = isinstance(kind, types.Array) and kind.dtype == types.int64 and kind.ndim == 1
-            return kind if fits else None
+            return kind if kind == self.integers else None
         return kind if kind == getattr(self, parameter) else None
 
 
@@ -167,8 +166,6 @@ def _primitive(kinds: _Kinds, name: str, parameters: str, result: Any, write: Ca
 
         def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
             writer = kinds.vector.writer(builder)
-            if "addresses" in expected:
-                values = [context.make_array(call.args[0])(context, builder, values[0]).data, *values[1:]]
             values = [
                 writer.broadcast(value) if parameter == "vector" else value
                 for parameter, value in zip(expected, values, strict=True)

@@ -4,150 +4,87 @@ Recording decides all that the numbers do not: which kernels run over which rows
 lies. What lives only within the call shares one block of memory; results have memory of their own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from ctypes import addressof, c_char
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstmgraph.graph import Dim, Shape, lead, resize
-from lstmgraph.jit import threads
+from lstmgraph.jit.frame import WHOLE, Array, Binding, Block, Entry, Frame, Packing, Ref, address
+from lstmgraph.jit.player import (
+    Function,
+    Launch,
+    Rounds,
+    Segment,
+    Tasks,
+    clear_rows,
+    copy_rows,
+    play,
+    play_in_python,
+    put_rows,
+    take_rows,
+    write_segment,
+)
 from lstmgraph.jit.rows import Rows
 from lstmgraph.schedule.lifetimes import Life, place
 
 if TYPE_CHECKING:
     from lstmgraph.jit.executor import Context, Executor
 
-Array = np.ndarray[Any, Any]
-Function = Callable[..., None]
-Call = tuple[int, int, int, int, int, int]  # which entry; t0, t1, b0, b1, slot
-Rounds = Sequence[Sequence[Sequence[Call]]]  # one after the other; side by side; one after the other
 SHARE = True  # where bounds are checked, every buffer has memory of its own
 SMALL = 8192  # elements up to which results share memory
-WHOLE = -1  # the count of a buffer whose length its array knows
 LINE = 64  # bytes: a cache line, and the widest SIMD register
 PREPARED = 32  # tapes that a bind is ready for
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """Some elements of a buffer of the call."""
-
-    slot: int
-    start: int
-    count: int
-
-    def part(self, start: int, count: int) -> "Ref":
-        """Return `count` elements from `start` on."""
-        return Ref(self.slot, self.start + start, count)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """Matrices of one shape side by side as a tile reads them: their nodes, rows K, columns N, registers of a panel."""
-
-    keys: tuple[str, ...]
-    rows: int
-    columns: int
-    panel: int
-
-    @cached_property
-    def name(self) -> str:
-        """What tells it from others."""
-        return f"{','.join(self.keys)} {self.rows}x{self.columns}/{self.panel}"
-
-
-class Binding:
-    """Parameters with what follows from them alone: each computed once, packed once, found once."""
-
-    __slots__ = ("packs", "prepared", "values")
-
-    def __init__(self, values: dict[str, Array]) -> None:
-        self.values = values  # by node
-        self.packs: dict[str, Array] = {}  # by the packing's name
-        self.prepared: dict[Tape, tuple[Array, list[Any]]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Memory that several buffers share: its elements, the buffers, and where each begins in bytes."""
-
-    size: int
-    slots: Array
-    shifts: Array
-
-
-class Frame:
-    """One playing of a tape: the memory behind its buffers."""
-
-    __slots__ = ("addresses", "arrays", "blocks", "context", "tape")
-
-    def __init__(
-        self, tape: "Tape", context: "Context", blocks: list[Array], addresses: Array, arrays: list[Any]
-    ) -> None:
-        self.tape = tape
-        self.context = context
-        self.blocks = blocks  # what lives within the call; small results
-        self.addresses = addresses
-        self.arrays = arrays
-
-    def hold(self, slot: int, array: Array) -> None:
-        """Put an array behind a buffer."""
-        array = array if array.flags.c_contiguous else np.ascontiguousarray(array)
-        self.arrays[slot] = array
-        self.addresses[slot] = address(array)
-
-    def array(self, ref: Ref) -> Array:
-        """Return elements as a flat array."""
-        array = self.arrays[ref.slot]
-        if array is None:
-            first = self.tape.offsets[ref.slot]
-            block = self.blocks[ref.slot in self.tape.beside]
-            array = self.arrays[ref.slot] = block[first : first + self.tape.counts[ref.slot]]
-        flat: Array = array if array.ndim == 1 else array.reshape(-1)
-        return flat if ref.count == WHOLE else flat[ref.start : ref.start + ref.count]
-
-    def value(self, key: str) -> Array:
-        """Return the value of a node in its shape."""
-        if key not in self.tape.given:
-            values = self.context.binding.values if key in self.tape.bound else self.context.values
-            return values[key]
-        ref, shape = self.tape.given[key]
-        array = self.array(ref)
-        return array if shape is None else array.reshape(shape)
-
-    def give(self, values: dict[Any, Array]) -> None:
-        """Put the results, by node, where they are wanted."""
-        for key in self.tape.results:
-            values[key] = self.value(key)
-
-    def thunks(self) -> list[Callable[[], object]]:
-        """Return the steps, to be run on this memory any number of times."""
-        return [step(self) for step in self.tape.steps]
-
-
-Step = Callable[[Frame], Callable[[], object]]  # from the memory of a playing to what is done there
+SPAN = 4_000_000_000  # floating-point operations between two looks at Ctrl-C: a tenth of a second on a slow thread
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """A kernel with its buffers and sizes."""
+class _Kernels:
+    """A step of kernels, and its cost in floating-point operations."""
 
-    function: Function
-    refs: tuple[Ref, ...]
-    sizes: Array
+    entries: tuple[Entry, ...]
+    tasks: Tasks
+    work: float
 
-    def handles(self, compiled: bool, itemsize: int) -> Callable[[Frame], Any]:
-        """Return what makes the kernel's table of a frame: addresses, or under the shim arrays."""
-        if not compiled:
-            return lambda frame: [frame.array(ref) for ref in self.refs]
-        slots = np.array([ref.slot for ref in self.refs], np.intp)
-        shifts = np.array([ref.start * itemsize for ref in self.refs], np.int64)
-        if not shifts.any():
-            return lambda frame: frame.addresses.take(slots)
-        return lambda frame: frame.addresses.take(slots) + shifts
+    def on(self, frame: Frame) -> Callable[[], object]:
+        """Return how they run as plain Python on a frame's memory."""
+        bound = [(entry.function, [frame.array(ref) for ref in entry.refs], entry.sizes) for entry in self.entries]
+        return partial(play_in_python, bound, self.tasks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Python:
+    """A step in Python."""
+
+    step: Callable[[Frame], None]
+
+    def on(self, frame: Frame) -> Callable[[], object]:
+        """Return how it runs on a frame's memory."""
+        return partial(self.step, frame)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """Steps of kernels that follow each other, as one call of the player."""
+
+    player: Function
+    segment: Segment
+    slots: Array  # of each kernel's buffers
+    blank: Array  # the bytes from a slot's memory to the buffer; then the shared words, all zero
+
+    def on(self, frame: Frame) -> Callable[[], object]:
+        """Return how it runs on a frame's memory; words that threads share must be new each time."""
+        if self.segment.helpers:
+            return lambda: play(self.player, self.segment, self._memory(frame))
+        return partial(play, self.player, self.segment, self._memory(frame))
+
+    def _memory(self, frame: Frame) -> Array:
+        memory = self.blank.copy()
+        memory[: len(self.slots)] += frame.addresses.take(self.slots)
+        return memory
 
 
 class Tape:
@@ -180,7 +117,7 @@ class Tape:
         self.sizes = {**sizes, "T": rows.T, "B": rows.B}
         self.wanted = wanted
         self.fixed = fixed
-        self.steps: list[Step] = []
+        self.steps: list[_Kernels | _Python] = []
         self.counts: list[int] = []
         self.constants: list[Array | None] = []  # by slot: arrays that are the same in every call
         self.given: dict[str, tuple[Ref, tuple[int, ...] | None]] = {}  # node -> where the tape puts its value
@@ -244,34 +181,41 @@ class Tape:
         self.constants.append(constant)
         return Ref(len(self.counts) - 1, 0, count)
 
-    def python(self, step: Step, touched: Iterable[Ref]) -> None:
+    def python(self, step: Callable[[Frame], None], touched: Iterable[Ref]) -> None:
         """Add a step in Python that touches these buffers."""
         self._touch(touched)
-        self.steps.append(step)
+        self.steps.append(_Python(step))
 
     def copy(self, target: Ref, source: Ref) -> None:
         """Add a step that copies elements."""
-        self.python(lambda frame: partial(np.copyto, frame.array(target), frame.array(source)), (target, source))
+        self._move(copy_rows, (target, source), 1, target.count)
+
+    def clear(self, target: Ref) -> None:
+        """Add a step that writes zeros."""
+        self._move(clear_rows, (target,), 1, target.count)
+
+    def take_rows(self, target: Ref, source: Ref, places: Array, width: int) -> None:
+        """Add a step that copies rows from their places."""
+        self._move(take_rows, (target, source, self.constant(places)), len(places), width)
+
+    def put_rows(self, target: Ref, source: Ref, places: Array, width: int) -> None:
+        """Add a step that copies rows to their places."""
+        self._move(put_rows, (target, source, self.constant(places)), len(places), width)
+
+    def _move(self, how: Function, refs: tuple[Ref, ...], rows: int, width: int) -> None:
+        sizes = np.array([rows, width, width * self.executor.dtype.itemsize], np.int64)
+        self.launch([Entry(how, refs, sizes)], [[[(0, 0, 1, 0, rows, 0)]]], rows * width)
 
     def fill(self, target: Ref, number: float) -> None:
         """Add a step that writes one number everywhere."""
-        self.python(lambda frame: partial(frame.array(target).fill, number), (target,))
+        self.python(lambda frame: frame.array(target).fill(number), (target,))
 
-    def launch(self, entries: Sequence[Entry], rounds: Rounds) -> None:
-        """Add a step of kernels: rounds one after the other, the tasks of a round side by side."""
-        for entry in entries:
-            self._touch(entry.refs)
-        executor = self.executor
-        tables = [entry.handles(executor.compiled, executor.dtype.itemsize) for entry in entries]
-        kernels = [(entry.function, entry.sizes) for entry in entries]
-
-        def step(frame: Frame) -> Callable[[], None]:
-            bound = [(function, table(frame), sizes) for (function, sizes), table in zip(kernels, tables, strict=True)]
-            if len(rounds) == 1 and len(rounds[0]) == 1:
-                return partial(_perform, bound, rounds[0][0])
-            return partial(_in_rounds, bound, rounds)
-
-        self.steps.append(step)
+    def launch(self, entries: Sequence[Entry], rounds: Rounds, work: float) -> None:
+        """Add steps of kernels: rounds one after the other, the tasks of a round side by side; and their cost."""
+        for tasks in rounds:
+            for entry in entries:
+                self._touch(entry.refs)
+            self.steps.append(_Kernels(tuple(entries), tasks, work / len(rounds)))
 
     def _touch(self, refs: Iterable[Ref]) -> None:
         for ref in refs:
@@ -293,7 +237,39 @@ class Tape:
         lives = [Life(self._spans[slot][0], self._spans[slot][1], self._lines(slot)) for slot in inside]
         self._inside = self._arrange(inside, lives)
         self._beside = self._arrange(beside, [Life(0, 0, self._lines(slot)) for slot in beside])
+        self.parts = list(self._segments()) if executor.compiled else self.steps
         self._base = np.array([0 if array is None else address(array) for array in self.constants], np.int64)
+
+    def _segments(self) -> Iterator["_Segment | _Python"]:
+        """Join steps of kernels that follow each other, up to as much work as may lie between two looks at Ctrl-C."""
+        pending: list[_Kernels] = []
+        for step in self.steps:
+            work = step.work if isinstance(step, _Kernels) else SPAN
+            if pending and sum(each.work for each in pending) + work > SPAN:
+                yield self._segment(pending)
+                pending = []
+            if isinstance(step, _Kernels):
+                pending.append(step)
+            else:
+                yield step
+        if pending:
+            yield self._segment(pending)
+
+    def _segment(self, steps: Sequence["_Kernels"]) -> "_Segment":
+        """Write steps down for the player."""
+        entries = list(dict.fromkeys(entry for step in steps for entry in step.entries))
+        refs = [ref for entry in entries for ref in entry.refs]
+        places = accumulate((len(entry.refs) for entry in entries), initial=0)
+        calls = {entry: (entry.function, place, entry.sizes) for entry, place in zip(entries, places, strict=False)}
+        launches = [Launch(tuple(calls[entry] for entry in step.entries), step.tasks, step.work) for step in steps]
+        segment = write_segment(launches, len(refs))
+        shifts = [ref.start * self.executor.dtype.itemsize for ref in refs]
+        return _Segment(
+            self.executor.player(),
+            segment,
+            np.array([ref.slot for ref in refs], np.intp),
+            np.array([*shifts, *[0] * segment.shared], np.int64),
+        )
 
     def _lines(self, slot: int) -> int:
         """Return how many lines of the cache a buffer takes."""
@@ -326,8 +302,8 @@ class Tape:
     def play(self, context: "Context", into: dict[Any, Array] | None = None) -> None:
         """Run all steps on a context's values and put the results there, or elsewhere."""
         frame = self.open(context)
-        for step in self.steps:
-            step(frame)()
+        for part in self.parts:
+            part.on(frame)()
         frame.give(context.values if into is None else into)
 
     def open(self, context: "Context") -> Frame:
@@ -347,22 +323,3 @@ class Tape:
         for slot in self._own:
             frame.hold(slot, take(self.counts[slot]))
         return frame
-
-
-def _in_rounds(bound: Sequence[tuple[Function, Any, Array]], rounds: Rounds) -> None:
-    for tasks in rounds:
-        threads.run([partial(_perform, bound, calls) for calls in tasks])
-
-
-def _perform(bound: Sequence[tuple[Function, Any, Array]], calls: Sequence[Call]) -> None:
-    for entry, t0, t1, b0, b1, slot in calls:
-        function, handles, sizes = bound[entry]
-        function(handles, sizes, t0, t1, b0, b1, slot)
-
-
-def address(buffer: Any) -> int:
-    """Return where a buffer begins; by way of ctypes, which is four times quicker where it can."""
-    try:
-        return addressof(c_char.from_buffer(buffer))
-    except (TypeError, ValueError):  # read-only or empty
-        return int(buffer.__array_interface__["data"][0])

@@ -3,103 +3,34 @@
 import itertools
 import os
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-Task = Callable[[], None]
+Part = Callable[[], bool]  # what a thread calls until it is True
 
 _MOST_WORKERS = 255
-
-
-class _Batch:
-    """The tasks of one call of `run`.
-
-    Only what pool threads do is counted, for the calling thread may be interrupted between any two lines.
-    """
-
-    __slots__ = ("done", "errors", "lock", "pending", "running", "waiting")
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.pending = deque(enumerate(tasks))  # popleft is atomic: a task is begun once
-        self.errors: list[tuple[int, BaseException]] = []
-        self.lock = threading.Lock()
-        self.running = 0  # tasks that pool threads have begun and not ended
-        self.waiting = False
-        self.done = threading.Lock()
-        self.done.acquire()  # released when the last pool thread leaves
-
-    def work(self) -> None:
-        """Run the tasks that nobody has begun: the calling thread's part."""
-        while self.pending:
-            try:
-                number, task = self.pending.popleft()
-            except IndexError:
-                return
-            self.attempt(number, task)
-
-    def help(self) -> None:
-        """Run the tasks that nobody has begun: a pool thread's part."""
-        while True:
-            with self.lock:
-                if not self.pending:
-                    return
-                try:
-                    number, task = self.pending.popleft()
-                except IndexError:  # the calling thread was quicker
-                    return
-                self.running += 1
-            self.attempt(number, task)
-            del task  # nothing may keep the caller's arrays alive once it has its result
-            with self.lock:
-                self.running -= 1
-                if self.waiting and not self.running:
-                    self.waiting = False
-                    self.done.release()
-
-    def attempt(self, number: int, task: Task) -> None:
-        """Run one task and keep its error."""
-        try:
-            task()
-        except Exception as error:
-            self.errors.append((number, error))
-        except BaseException as error:  # Ctrl-C or exit: what has not begun shall not begin
-            self.pending.clear()
-            self.errors.append((-1, error))
-
-    def wait(self) -> BaseException | None:
-        """Wait until no task runs, whatever happens; return the interrupt that came meanwhile."""
-        interrupt: BaseException | None = None
-        while True:
-            try:
-                self.pending.clear()
-                with self.lock:
-                    if not self.running:
-                        return interrupt
-                    self.waiting = True
-                self.done.acquire()
-            except BaseException as error:  # Ctrl-C: kernels still write to the caller's arrays
-                interrupt = interrupt or error
+_NAP = 50e-6  # seconds between two calls of a part that has to wait
 
 
 class _Pool:
-    """The threads of one process; they wait on one queue of batches."""
+    """The threads of one process; they wait on one queue of parts."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
         self.lock = threading.Lock()
         self.workers = 0
-        self.queue: SimpleQueue[_Batch] = SimpleQueue()
+        self.queue: SimpleQueue[Part] = SimpleQueue()
 
-    def submit(self, batch: _Batch, helpers: int) -> None:
-        """Ask `helpers` threads to help with a batch."""
-        if self.workers < helpers:
-            self.grow(min(helpers, _MOST_WORKERS))
-        for _ in range(helpers):
-            self.queue.put(batch)
+    def submit(self, parts: Sequence[Part]) -> None:
+        """Let threads of the pool work on parts, each when it is free."""
+        if self.workers < len(parts):
+            self.grow(min(len(parts), _MOST_WORKERS))
+        for part in parts:
+            self.queue.put(part)
 
     def grow(self, workers: int) -> None:
         """Start threads until there are `workers`."""
@@ -115,64 +46,61 @@ class _Pool:
                 self.workers += 1
 
 
-def _serve(queue: "SimpleQueue[_Batch]") -> None:
-    """Help with batches for ever: the body of a pool thread."""
-    _this_thread.process = os.getpid()
+def _serve(queue: "SimpleQueue[Part]") -> None:
+    """Work on parts for ever: the body of a pool thread."""
     while True:
-        queue.get().help()
+        _finish(queue.get())
 
 
-_this_thread = threading.local()  # .process is set on pool threads
+def _finish(part: Part) -> BaseException | None:
+    """Call a part until it is True, whatever happens; return the interrupt that came meanwhile."""
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            if part():
+                return interrupt
+            time.sleep(_NAP)
+        except BaseException as error:  # Ctrl-C: kernels still write to the caller's arrays
+            interrupt = interrupt or error
+
+
 _pool = _Pool()
 
 
-def run(tasks: Sequence[Task]) -> None:
-    """Run tasks side by side and return when all have ended.
+def together(parts: Sequence[Part]) -> None:
+    """Work on parts side by side; return when the first, the calling thread's own, has ended.
 
-    The calling thread begins with the first task and then takes what no pool thread has begun, so this works,
-    if slower, where no thread can be started. Tasks must not wait for each other. Calls from a task that runs
-    on a pool thread run their tasks one after the other. Any number of threads may call at once.
+    The others are worked on by threads of the pool that happen to be free: the first part must not need them, must see
+    to it that those who have begun have ended what the caller relies on, and must not fail. Any number of threads may
+    call at once.
 
     Parameters
     ----------
-    tasks : sequence of callable
-        Called without arguments; results are ignored.
+    parts : sequence of callable
+        Called without arguments, again and again, until they return True.
 
     Raises
     ------
     BaseException
-        The error of the first task, in their order, that failed, after all have ended. A KeyboardInterrupt
-        that arrives meanwhile is raised when the running tasks have ended; those not begun are dropped.
+        An interrupt of the calling thread, a KeyboardInterrupt say, when the first part has ended.
 
     Examples
     --------
     >>> found = []
-    >>> run([lambda: found.append(1), lambda: found.append(2)])
-    >>> sorted(found)
-    [1, 2]
+    >>> together([lambda: len(found) == 2 or found.append(1)])
+    >>> found
+    [1, 1]
     """
-    if len(tasks) == 1:
-        tasks[0]()
-        return
-    batch = _Batch(tasks)
     interrupt = None
     try:
-        if getattr(_this_thread, "process", None) != os.getpid():
-            _current_pool().submit(batch, len(tasks) - 1)
-        batch.work()
+        _current_pool().submit(parts[1:])
     finally:
         try:
-            interrupt = batch.wait()
+            interrupt = _finish(parts[0])
         finally:
-            batch.wait()  # at once, unless Ctrl-C came on the way into the first
-    try:
-        if interrupt is not None:
-            raise interrupt
-        if batch.errors:
-            raise min(batch.errors, key=lambda found: found[0])[1]
-    finally:
-        batch.errors.clear()  # else the error, its traceback and the batch keep each other alive
-        del interrupt
+            _finish(parts[0])  # at once, unless Ctrl-C came on the way into the first
+    if interrupt is not None:
+        raise interrupt
 
 
 def _current_pool() -> _Pool:

@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from numba import njit
 from numba.core import codegen
+from simd_kernels import compiled
 
 import lstmgraph as lg
-from lstmgraph.jit import loader, simd
+from lstmgraph.jit import simd
 from lstmgraph.jit.machine import host, machine
 from lstmgraph.testing import TOLERANCE, meaning, random_feeds, results
 
@@ -92,7 +92,7 @@ def bits():
     scope = {**vars(v)}
     exec("def kernel(b, n):\n    store(floats(b, 1), 0, fill(total(load(floats(b, 0), 0))))\n", scope)
     x, y = np.array([1e16, 3.0, -1e16, 1e-3]), np.zeros(4)
-    njit(scope["kernel"])(np.array([x.ctypes.data, y.ctypes.data]), 4)
+    compiled(scope["kernel"])(np.array([x.ctypes.data, y.ctypes.data]), 4)
     return y[0].hex()
 
 
@@ -148,7 +148,7 @@ def arm_assembly(dtype, width):
         return "no such target"
     scope = {**vars(simd.vectors(dtype, width))}
     exec(ARM, scope)
-    (text,) = njit("(int64[::1], int64)", **loader._OPTIONS)(scope["kernel"]).inspect_llvm().values()
+    (text,) = compiled(scope["kernel"]).inspect_llvm().values()
     module = binding.parse_assembly(re.sub(r'"target-(cpu|features)"="[^"]*"', "", text))
     writer = target.create_target_machine(cpu="cortex-a72", opt=2)
     module.triple, module.data_layout = target.triple, str(writer.target_data)

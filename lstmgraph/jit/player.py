@@ -1,0 +1,200 @@
+"""Plays runs of kernels: one call from Python for many steps, on one thread or several.
+
+A segment is written down as words: for each step its tasks, for each task its calls. Threads that play a segment share
+a progress word, a claim for each task and a count for each step. The leader opens step after step and waits for those
+who have begun; a task is whose claim it is, so one that comes late, or never, holds nobody up.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.jit import threads
+
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Any]
+Call = tuple[int, int, int, int, int, int]  # which entry; t0, t1, b0, b1, slot
+Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after the other
+Rounds = Sequence[Tasks]  # one after the other
+ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
+PATIENCE = 20_000  # looks at a shared word, less than a millisecond, before Python is asked to sleep
+HEAD, SHARED = 3, 8  # words before the steps; words that the progress has for itself, a line of the cache
+HELPED = 4_000_000  # floating-point operations of a segment below which waking a thread costs more than it brings
+
+
+def copy_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
+    """Copy all elements."""
+    buffers[0][:] = buffers[1]
+
+
+def clear_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
+    """Set all elements to zero."""
+    buffers[0][:] = 0
+
+
+def take_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
+    """Copy rows from their places."""
+    target, source, places = buffers
+    target.reshape(-1, sizes[1])[:] = source.reshape(-1, sizes[1])[places]
+
+
+def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
+    """Copy rows to their places."""
+    target, source, places = buffers
+    target.reshape(-1, sizes[1])[places] = source.reshape(-1, sizes[1])
+
+
+MOVES: tuple[Function, ...] = (copy_rows, clear_rows, take_rows, put_rows)  # sizes: rows, elements and bytes of a row
+PLAY = f'''
+from lstmgraph.jit.native import call, claim, clear, copy, count, pause, peek, publish, words
+
+def perform(memory, place):
+    """Do the call whose words lie at a place: move rows, or call a kernel."""
+    line = words(place)
+    buffers = memory + 8 * line[1]
+    if line[0] >= {len(MOVES)}:
+        call(line[0], buffers, line[2], line[3], line[4], line[5], line[6], line[7])
+        return
+    buffer = words(buffers)
+    sizes = words(line[2])
+    if line[0] == 0:
+        copy(buffer[0], buffer[1], sizes[0] * sizes[2])
+    elif line[0] == 1:
+        clear(buffer[0], sizes[0] * sizes[2])
+    else:
+        places = words(buffer[2])
+        for row in range(sizes[0]):
+            if line[0] == 2:
+                copy(buffer[0] + row * sizes[2], buffer[1] + places[row] * sizes[2], sizes[2])
+            else:
+                copy(buffer[0] + places[row] * sizes[2], buffer[1] + row * sizes[2], sizes[2])
+
+def waits(shared, place, least, patience):
+    """Wait until a shared word has grown to a number; say whether patience was lost."""
+    for look in range(patience):
+        if peek(shared, place) >= least:
+            return False
+        pause()
+    return True
+
+def play(memory, segment, first, who, patience):
+    """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
+    steps, tasks = segment[0], segment[1]
+    shared = words(memory.ctypes.data)
+    progress = segment[2]
+    claims = progress + {SHARED}
+    done = claims + tasks
+    table = {HEAD} + 2 * steps
+    calls = segment.ctypes.data + 8 * (table + 2 * tasks)
+    for step in range(first, steps):
+        begin, number = segment[{HEAD} + 2 * step], segment[{HEAD} + 2 * step + 1]
+        if who == {LEADER}:
+            publish(shared, progress, step + 1)
+        elif who > {LEADER} and waits(shared, progress, step + 1, patience):
+            return step
+        for turn in range(number):
+            task = begin + (who + turn) % number
+            if who == {ALONE} or claim(shared, claims + task) == 0:
+                for each in range(segment[table + 2 * task], segment[table + 2 * task + 1]):
+                    perform(memory.ctypes.data, calls + 64 * each)
+                if who >= {LEADER}:
+                    count(shared, done + step)
+        if who == {LEADER} and waits(shared, done + step, number, patience):
+            return step
+    return steps
+'''
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """Kernels to be run: each one's function, where its buffers stand in a table, and its sizes."""
+
+    kernels: tuple[tuple[Function, int, Array], ...]
+    tasks: Tasks
+    work: float  # floating-point operations
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Launches that follow each other, as words.
+
+    Parameters
+    ----------
+    words : int64 array
+        Steps, tasks, where the shared words begin; first task and number of tasks of each step; first and last call
+        of each task; the calls, eight words each: function, buffers, sizes, t0, t1, b0, b1, slot.
+    buffers : int
+        Addresses before the shared words.
+    shared : int
+        Shared words.
+    helpers : int
+        Threads that are asked to help.
+    launches : tuple of Launch
+        They keep alive what the words point to.
+    """
+
+    words: Array
+    buffers: int
+    shared: int
+    helpers: int
+    launches: tuple[Launch, ...]
+
+
+def write_segment(launches: Sequence[Launch], buffers: int) -> Segment:
+    """Write launches down, over a table of so many addresses."""
+    steps: list[int] = []
+    tasks: list[int] = []
+    calls: list[int] = []
+    most = 1
+    for launch in launches:
+        steps += [len(tasks) // 2, len(launch.tasks)]
+        most = max(most, len(launch.tasks))
+        for task in launch.tasks:
+            tasks += [len(calls) // 8, len(calls) // 8 + len(task)]
+            for entry, *span in task:
+                function, place, sizes = launch.kernels[entry]
+                code = MOVES.index(function) if function in MOVES else function.address  # type: ignore[attr-defined]
+                calls += [code, place, sizes.ctypes.data, *span]
+    words = np.array([len(steps) // 2, len(tasks) // 2, buffers, *steps, *tasks, *calls], np.int64)
+    helpers = most - 1 if sum(launch.work for launch in launches) >= HELPED else 0
+    return Segment(words, buffers, SHARED + len(tasks) // 2 + len(steps) // 2, helpers, tuple(launches))
+
+
+def play(player: Function, segment: Segment, memory: Array) -> None:
+    """Run a segment; `memory` begins with the addresses of its buffers and ends with its shared words, all zero."""
+    if not segment.helpers:
+        player(memory, segment.words, 0, ALONE, PATIENCE)
+        return
+    threads.together([_part(player, segment.words, memory, who) for who in range(segment.helpers + 1)])
+
+
+def _part(player: Function, words: Array, memory: Array, who: int) -> Callable[[], bool]:
+    """Return what a thread calls until it is done."""
+    steps, step = int(words[0]), 0
+
+    def part() -> bool:
+        nonlocal step
+        step = player(memory, words, step, who, PATIENCE)
+        return bool(step == steps)
+
+    return part
+
+
+def play_in_python(bound: Sequence[tuple[Function, Any, Array]], tasks: Tasks) -> None:
+    """Run kernels that are plain Python, each with its arrays and sizes."""
+    in_order([partial(_perform, bound, calls) for calls in tasks])
+
+
+def in_order(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run tasks one after the other."""
+    for task in tasks:
+        task()
+
+
+def _perform(bound: Sequence[tuple[Function, Any, Array]], calls: Sequence[Call]) -> None:
+    for entry, t0, t1, b0, b1, slot in calls:
+        function, buffers, sizes = bound[entry]
+        function(buffers, sizes, t0, t1, b0, b1, slot)

@@ -1,0 +1,153 @@
+"""The player's protocol: every task is done once and after the step before it, whoever comes, comes late, or never."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from lstmgraph.jit import cache, threads
+from lstmgraph.jit.executor import Executor
+from lstmgraph.jit.machine import host
+from lstmgraph.jit.player import (
+    ALONE,
+    LEADER,
+    PATIENCE,
+    Launch,
+    clear_rows,
+    copy_rows,
+    play,
+    put_rows,
+    take_rows,
+    write_segment,
+)
+
+# task `number` of step `t0` counts that it was done, and writes one more than the step before did on the average
+KERNEL = """
+def kernel(buffers, sizes, t0, t1, row0, row1, number):
+    counts = floats(buffers, 0)
+    lines = floats(buffers, 1)
+    here = t0 * sizes[0] + number
+    put_element(counts, here, element(counts, here) + scalar(1))
+    total = scalar(0)
+    if t0 > 0:
+        for other in range(sizes[0]):
+            total += element(lines, (t0 - 1) * sizes[0] + other)
+    put_element(lines, here, total / scalar(sizes[0]) + scalar(1))
+"""
+STEPS, TASKS = 60, 4
+
+
+@pytest.fixture(scope="module")
+def player():
+    return Executor(host("float32"), 1).player()
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    module = cache.compile_module(KERNEL, ("kernel",), dtype="float32", width=1, title="a count")
+    return module.functions["kernel"]
+
+
+def addresses(*arrays):
+    return np.array([array.ctypes.data for array in arrays], np.int64)
+
+
+class Counted:
+    """A segment of many small steps, and what it did."""
+
+    def __init__(self, kernel, work: float = 0) -> None:
+        sizes = np.array([TASKS], np.int64)
+        tasks = [[[(0, step, step + 1, 0, 1, task)] for task in range(TASKS)] for step in range(STEPS)]
+        self.counts, self.lines = np.zeros((2, STEPS, TASKS), np.float32)
+        self.segment = write_segment([Launch(((kernel, 0, sizes),), step, work) for step in tasks], 2)
+        table = addresses(self.counts, self.lines)
+        self.memory = np.concatenate([table, np.zeros(self.segment.shared, np.int64)])
+
+    def check(self) -> None:
+        np.testing.assert_array_equal(self.counts, 1)
+        np.testing.assert_array_equal(self.lines, np.arange(1, STEPS + 1, dtype=np.float32)[:, None] * np.ones(TASKS))
+
+
+def test_alone(player, kernel):
+    run = Counted(kernel)
+    assert run.segment.helpers == 0
+    play(player, run.segment, run.memory)
+    run.check()
+    run.counts[:] = 0
+    play(player, run.segment, run.memory)  # no word is used up
+    run.check()
+
+
+def test_a_leader_whom_nobody_helps(player, kernel):
+    run = Counted(kernel)
+    assert player(run.memory, run.segment.words, 0, LEADER, PATIENCE) == STEPS
+    run.check()
+    assert player(run.memory, run.segment.words, 0, LEADER, PATIENCE) == STEPS  # called again it does nothing
+    run.check()
+
+
+def test_a_helper_waits_for_the_leader_and_one_that_comes_late_does_nothing(player, kernel):
+    run = Counted(kernel)
+    assert player(run.memory, run.segment.words, 0, 1, 5) == 0
+    assert not run.counts.any()
+    player(run.memory, run.segment.words, 0, LEADER, PATIENCE)
+    assert player(run.memory, run.segment.words, 0, 1, PATIENCE) == STEPS
+    run.check()
+
+
+@pytest.mark.parametrize("patience", [1, 3, PATIENCE])
+@pytest.mark.parametrize("helpers", [1, 3, 7])
+def test_helpers_that_come_when_they_like(player, kernel, helpers, patience):
+    rng = np.random.default_rng(helpers)
+    for _ in range(20):
+        run = Counted(kernel)
+        delays = rng.random(helpers + 1) * 2e-4
+
+        def part(who, run=run, delays=delays):
+            time.sleep(delays[who])
+            step = 0
+            while step < STEPS:
+                step = player(run.memory, run.segment.words, step, who, patience)
+
+        others = [threading.Thread(target=part, args=(who,)) for who in range(1, helpers + 1)]
+        for thread in others:
+            thread.start()
+        part(LEADER)
+        run.check()  # as soon as the leader is done
+        for thread in others:
+            thread.join(20)
+        run.check()
+
+
+def test_the_pool_helps(player, kernel, monkeypatch):
+    asked = []
+    submit = threads._Pool.submit
+    monkeypatch.setattr(threads._Pool, "submit", lambda pool, parts: (asked.append(len(parts)), submit(pool, parts)))
+    for _ in range(50):
+        run = Counted(kernel, work=1e9)
+        play(player, run.segment, run.memory)
+        run.check()
+    assert asked == [TASKS - 1] * 50
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_rows_are_moved_as_in_python(player, width):
+    rng = np.random.default_rng(width)
+    source = rng.standard_normal(7 * width).astype(np.float32)
+    places = rng.permutation(7)[:5]
+    for move, rows, given in (
+        (copy_rows, 5, (source[: 5 * width].copy(),)),
+        (clear_rows, 5, ()),
+        (take_rows, 5, (source, places)),
+        (put_rows, 5, (source[: 5 * width].copy(), places)),
+    ):
+        found, want = np.full((2, 9 * width), 99, np.float32)
+        sizes = np.array([rows, width, 4 * width], np.int64)
+        count = (7 if move is put_rows else 5) * width
+        segment = write_segment([Launch(((move, 0, sizes),), [[(0, 0, 1, 0, 1, 0)]], 0)], 1 + len(given))
+        table = addresses(found, *given)
+        assert player(np.concatenate([table, np.zeros(99, np.int64)]), segment.words, 0, ALONE, PATIENCE) == 1
+        move([want[:count], *given], sizes)
+        np.testing.assert_array_equal(found, want)
+        assert (found[count:] == 99).all()
