@@ -9,7 +9,7 @@ from cells_for_tests import CASES, MASKED, THOROUGH
 from runs import each_way, equal, feeds_of, per_row, program_of, slow_unless
 
 import lstmgraph as lg
-from lstmgraph.jit import executor
+from lstmgraph.jit import executor, player, run_recur
 from lstmgraph.testing import by_leaf, by_name, random_feeds, results
 
 SOME = [*THOROUGH, *MASKED]
@@ -92,6 +92,7 @@ def test_a_row_is_the_same_in_whatever_batch_it_sits(way, name, run_as):
 def test_results_do_not_depend_on_the_number_of_threads(way, name, run_as, monkeypatch):
     run_as(way)
     monkeypatch.setattr(executor, "SLICE_WORK", 1)
+    monkeypatch.setattr(player, "HELPED", 1)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # threads in NumPy take turns often, so that slots which overlap are seen
     steps, batch = (3, 7) if way == "numpy" else (60, 40)  # machine code is quick: threads must meet
@@ -103,6 +104,19 @@ def test_results_do_not_depend_on_the_number_of_threads(way, name, run_as, monke
             assert equal(found[0], found[-1]), f"{threads} threads"
     finally:
         sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("name", sorted(SOME))
+def test_threads_that_share_the_units_of_a_row_change_no_bit(name, monkeypatch):
+    for place, limit in ((run_recur, "SHARED_BYTES"), (run_recur, "SHARED_WORK"), (player, "HELPED")):
+        monkeypatch.setattr(place, limit, 1)
+    found = []
+    for threads, batch in ((1, 2), (3, 2)):
+        program = program_of(name, "compiled", "float32", threads)
+        found.append(results(program, feeds_of(program, 40, batch, 6, "reset")))
+    assert equal(*found)
+    ragged = [program_of(name, "compiled", "float32", threads) for threads in (1, 3)]
+    assert equal(*(results(program, feeds_of(program, 9, 2, 7, "lengths")) for program in ragged))
 
 
 @pytest.mark.parametrize(("way", "name"), each_way(SOME))

@@ -45,7 +45,7 @@ def _tile_block(writer: Writer, block: Block) -> None:
             )
             loads[product.key] = f"load({tile}, {'at' if register == '0' else f'at + {_times(register)}'})"
         at += len(group) * panel
-    with writer.inside(f"for j in range(0, {size}, {_times(panel)}):"):
+    with writer.inside(f"for j in {writer.share(block.size, panel)}:"):
         writer.write("r = b0")
         with writer.inside("while r < stop:"):
             writer.write("rows = tile_rows(stop - r)", *lines)
@@ -147,7 +147,7 @@ def _body(writer: Writer, block: Block, size: str, loads: dict[str, str]) -> Non
 
 def _pointwise_block(writer: Writer, block: Block) -> None:
     size = writer.dim(block.size)
-    with writer.inside("for i in range(b0, stop):"), writer.inside(f"for q in range(0, {size}, W):"):
+    with writer.inside("for i in range(b0, stop):"), writer.inside(f"for q in {writer.share(block.size)}:"):
         _body(writer, block, size, {})
 
 
@@ -223,7 +223,7 @@ def _reduction_block(writer: Writer, block: Block) -> None:
         address = writer.homes[source]
         name = value_name(writer, key)
         empty = f"scalar({fold.empty.replace('inf', 'np.inf')})"
-        with writer.inside("for i in range(b0, stop):"):
+        with writer.inside("for i in range(b0, whole):"):
             writer.write(f"{name} = {fold.start.replace('inf', 'scalar(np.inf)')}")
             with writer.inside(f"for q in range(0, {size}, W):"):
                 with writer.inside(f"if q + W <= {size}:"):
@@ -242,7 +242,7 @@ def _running_block(writer: Writer, block: Block) -> None:
         address = writer.homes[operands(graph, key)[0]]
         name = value_name(writer, key)
         word, last = ("running_total_reverse", "0") if back else ("running_total", "W - 1")
-        with writer.inside("for i in range(b0, stop):"):
+        with writer.inside("for i in range(b0, whole):"):
             writer.write("carry = zeros()")
             steps = f"({size} + W - 1) // W"
             with writer.inside(f"for k in range({steps}):"):
@@ -259,7 +259,7 @@ def _running_block(writer: Writer, block: Block) -> None:
 def _copy(writer: Writer, source: str, targets: list[Address], size: Dim) -> None:
     """Copy a value as it stands in memory (or a constant) to other places."""
     text = writer.dim(size)
-    with writer.inside("for i in range(b0, stop):"), writer.inside(f"for q in range(0, {text}, W):"):
+    with writer.inside("for i in range(b0, whole):"), writer.inside(f"for q in range(0, {text}, W):"):
         for part, test in ((False, f"if q + W <= {text}:"), (True, "else:")):
             with writer.inside(test):
                 if part:
@@ -287,7 +287,7 @@ def _gather_block(writer: Writer, block: Block) -> None:
         table, where = operands(graph, key)
         pointer = writer.pointer("table", node_of(graph, table).name, block.size)
         address = writer.homes[where]
-        with writer.inside("for i in range(b0, stop):"):
+        with writer.inside("for i in range(b0, whole):"):
             writer.write(f"entry = index({address.buffer}, {address.at('i')}) * {size}")
             with writer.inside(f"for q in range(0, {size}, W):"):
                 for part, test in ((False, f"if q + W <= {size}:"), (True, "else:")):
@@ -298,10 +298,11 @@ def _gather_block(writer: Writer, block: Block) -> None:
                         writer.write(*(_store(home, text, part) for home in writer.stores[key]))
 
 
-def write_copies(writer: Writer, stages: tuple[Block, ...]) -> None:
-    """Copy leaves that are results as they are: a state passed through, an input that is an output."""
+def write_copies(writer: Writer, stages: tuple[Block, ...]) -> bool:
+    """Copy leaves that are results as they are: a state passed through, an input that is an output; say if any is."""
     computed = {key for block in stages for key in values_of(block)}
     graph = writer.cell.graph
-    for key, targets in writer.stores.items():
-        if key not in computed:
-            _copy(writer, key, targets, width(graph, key))
+    passed = [key for key in writer.stores if key not in computed]
+    for key in passed:
+        _copy(writer, key, writer.stores[key], width(graph, key))
+    return bool(passed)

@@ -35,7 +35,9 @@ def emit(cell: Traced, target: Machine, *, loop: bool, reverse: bool = False, na
     with _step(writer):
         for block in stages:
             write_block(writer, block)
-        write_copies(writer, stages)
+            _meet(writer)
+        if write_copies(writer, stages):
+            _meet(writer)
     return _finished(writer)
 
 
@@ -44,7 +46,7 @@ def _step(writer: Writer) -> Iterator[None]:
     """Write the loop over time (if any) around the blocks."""
     graph = writer.cell.graph
     if not writer.loop:
-        writer.write("stop = b1", "kept = slot * T - b0")  # T rows of scratch a slot
+        writer.write("stop = b1", "whole = b1", "kept = slot * T - b0")  # T rows of scratch a slot
         yield
         return
     with writer.inside("for step in range(t0, t1):"):
@@ -52,6 +54,7 @@ def _step(writer: Writer) -> Iterator[None]:
         writer.write(
             "now = index(starts, t + 1) - index(starts, 1)",
             "stop = min(b1, index(starts, t + 2) - index(starts, t + 1))",
+            "whole = stop if part == 0 else b0",
         )
         first, second = ("t + 1", "t") if writer.reverse else ("t", "t + 1")
         for name, key in named(graph, "state").items():
@@ -62,14 +65,27 @@ def _step(writer: Writer) -> Iterator[None]:
         yield
 
 
+def _meet(writer: Writer) -> None:
+    """Threads that share the units of a row wait for each other: what follows may read what another one wrote."""
+    if writer.loop:
+        with writer.inside("if parts > 1:"):
+            writer.write(f"meet({writer.pointer('meeting', 'meeting')}, parts)")
+
+
 def _finished(writer: Writer) -> Kernel:
     """Put the head before the lines."""
     ahead = [f"ahead:{place}" for place in range(len(writer.ahead))]
-    sizes: list[Dim] = ["T", *[f"keep:{name}" for name in writer.keeps], *writer.dims, *ahead]
+    sizes: list[Dim] = [
+        "T",
+        *[f"keep:{name}" for name in writer.keeps],
+        *writer.dims,
+        *ahead,
+        *(["parts"] if writer.loop else []),
+    ]
     head = [f"def {writer.name}(buffers, sizes, t0, t1, b0, b1, slot):"]
     head.append(f'    """{_title(writer)}"""')
     for place, buffer in enumerate(writer.buffers):
-        word = "integers" if buffer.role in ("starts", "blocks", "index", "places") else "floats"
+        word = "integers" if buffer.role in ("starts", "blocks", "index", "places", "meeting") else "floats"
         head.append(f"    {writer.pointers[buffer.role, buffer.name]} = {word}(buffers, {place})")
     if writer.reverse or not writer.loop:
         head.append("    T = sizes[0]")
@@ -77,6 +93,13 @@ def _finished(writer: Writer) -> Kernel:
         head.append(f"    {name} = sizes[{place}]")
     for place in range(len(writer.ahead)):
         head.append(f"    {writer.identifiers[f'ahead:{place}']} = sizes[{sizes.index(f'ahead:{place}')}]")
+    if writer.loop:
+        head += [f"    parts = sizes[{len(sizes) - 1}]", "    part = slot % parts"]
+    for (size, panel), name in writer.shares.items():
+        columns = "W" if panel == 1 else f"({panel} * W)"
+        head.append(f"    {name}_panels = ({size} + {columns} - 1) // {columns}")
+        head.append(f"    {name}_begin = {name}_panels * part // parts * {columns}")
+        head.append(f"    {name}_end = min({size}, {name}_panels * (part + 1) // parts * {columns})")
     if writer.tile:  # one stride for all blocks: threads are at different ones
         head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again

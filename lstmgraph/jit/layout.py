@@ -37,7 +37,7 @@ class Buffer:
     role : str
         "starts" (first row of each step), "blocks" (first row of a state at each step), "input", "index", "state",
         "output", "parameter", "table", "pack", "ahead", "places" (which row of it is whose), "scratch" (rows of a
-        step), "tile".
+        step), "tile", "meeting" (where threads that share a row count who has come).
     name : str
         The leaf or output it holds.
     size : int or str
@@ -61,7 +61,8 @@ class Kernel:
         In the order of the addresses.
     sizes : tuple
         In the order of the run-time sizes: "T", then "keep:NAME" (1 if that output is wanted, 0 to drop it), then
-        the dimensions, then "ahead:PLACE" (elements of a row of products computed ahead, 0 if they are not).
+        the dimensions, then "ahead:PLACE" (elements of a row of products computed ahead, 0 if they are not), then in
+        a loop "parts" (threads that share the units of a row).
     packs : tuple of Pack
         In the order of the pack buffers.
     ahead : tuple of Ahead

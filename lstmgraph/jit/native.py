@@ -6,6 +6,7 @@ A word is an int64; every access of a shared word is sequentially consistent.
 
 import inspect
 import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from numba.extending import intrinsic
 WORD = ir.IntType(64)
 WORDS = types.CPointer(types.int64)
 ORDER = "seq_cst"
+LOOKS = 2000  # at a word, some 0.05 ms, before a thread that waits gives way
 PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}  # by the machine's name
 
 
@@ -67,6 +69,36 @@ def _pause(builder: Any) -> None:
     if name is not None:
         kind = ir.FunctionType(ir.VoidType(), [])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+
+
+def meet(builder: Any, words: Any, parts: Any) -> None:
+    """Wait until all of some threads have come here as often as this one; `words` counts the comings.
+
+    A thread that waits long lets others of this machine run: one that is waited for may be among them.
+    """
+    came = _count(builder, words, ir.Constant(WORD, 0))
+    goal = builder.mul(builder.add(builder.sdiv(came, parts), ir.Constant(WORD, 1)), parts)
+    before, look, wait, end = builder.block, *(builder.append_basic_block(name) for name in ("look", "wait", "met"))
+    builder.branch(look)
+    builder.position_at_end(look)
+    looks = builder.phi(WORD)
+    looks.add_incoming(ir.Constant(WORD, 0), before)
+    seen = _peek(builder, words, ir.Constant(WORD, 0))
+    builder.cbranch(builder.icmp_signed(">=", seen, goal), end, wait)
+    builder.position_at_end(wait)
+    _pause(builder)
+    with builder.if_then(builder.icmp_signed(">", looks, ir.Constant(WORD, LOOKS))):
+        _give_way(builder)
+    looks.add_incoming(builder.add(looks, ir.Constant(WORD, 1)), builder.block)
+    builder.branch(look)
+    builder.position_at_end(end)
+
+
+def _give_way(builder: Any) -> None:
+    """Let another thread run."""
+    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+    kind = ir.FunctionType(ir.IntType(32), [])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
 
 
 def _call(builder: Any, function: Any, buffers: Any, sizes: Any, *numbers: Any) -> None:

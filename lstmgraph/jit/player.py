@@ -2,7 +2,9 @@
 
 A segment is written down as words: for each step its tasks, for each task its calls. Threads that play a segment share
 a progress word, a claim for each task and a count for each step. The leader opens step after step and waits for those
-who have begun; a task is whose claim it is, so one that comes late, or never, holds nobody up.
+who have begun; a task is whose claim it is, so one that comes late, or never, holds nobody up. Tasks of a step whose
+threads wait for each other inside the kernel are begun only if enough threads are there; if not, the leader does what
+stands beside them for one thread.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after th
 Rounds = Sequence[Tasks]  # one after the other
 ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
 PATIENCE = 20_000  # looks at a shared word, less than a millisecond, before Python is asked to sleep
-HEAD, SHARED = 3, 8  # words before the steps; words that the progress has for itself, a line of the cache
+HEAD, SHARED = 4, 8  # words before the steps; words that the progress has for itself, a line of the cache
 HELPED = 4_000_000  # floating-point operations of a segment below which waking a thread costs more than it brings
 
 
@@ -80,29 +82,51 @@ def waits(shared, place, least, patience):
         pause()
     return True
 
+def lacks(shared, arrivals, helpers, wanted, patience):
+    """Wait until some helpers have arrived; say whether patience was lost."""
+    for look in range(patience):
+        here = 0
+        for helper in range(helpers):
+            here += peek(shared, arrivals + helper)
+        if here >= wanted:
+            return False
+        pause()
+    return True
+
 def play(memory, segment, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
-    steps, tasks = segment[0], segment[1]
+    steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
     shared = words(memory.ctypes.data)
-    progress = segment[2]
-    claims = progress + {SHARED}
+    arrivals = progress + {SHARED}
+    claims = arrivals + helpers
     done = claims + tasks
-    table = {HEAD} + 2 * steps
-    calls = segment.ctypes.data + 8 * (table + 2 * tasks)
+    spans = {HEAD} + 3 * steps
+    calls = segment.ctypes.data + 8 * (spans + 2 * tasks)
+    if who > {LEADER}:
+        publish(shared, arrivals + who - 1, 1)
     for step in range(first, steps):
-        begin, number = segment[{HEAD} + 2 * step], segment[{HEAD} + 2 * step + 1]
+        line = {HEAD} + 3 * step
+        begin, number, alone = segment[line], segment[line + 1], segment[line + 2]
+        if who > {LEADER}:
+            if waits(shared, progress, step + 1, patience):
+                return step
+        elif alone >= 0 and (who == {ALONE} or lacks(shared, arrivals, helpers, number - 1, patience // 4)):
+            mine = who == {ALONE}
+            for task in range(begin, begin + number):  # none of them, or all: some may have been begun before
+                if who == {LEADER} and claim(shared, claims + task) == 0:
+                    mine = True
+                    count(shared, done + step)
+            begin, number = alone, 1 if mine else 0
         if who == {LEADER}:
             publish(shared, progress, step + 1)
-        elif who > {LEADER} and waits(shared, progress, step + 1, patience):
-            return step
         for turn in range(number):
             task = begin + (who + turn) % number
             if who == {ALONE} or claim(shared, claims + task) == 0:
-                for each in range(segment[table + 2 * task], segment[table + 2 * task + 1]):
+                for each in range(segment[spans + 2 * task], segment[spans + 2 * task + 1]):
                     perform(memory.ctypes.data, calls + 64 * each)
                 if who >= {LEADER}:
                     count(shared, done + step)
-        if who == {LEADER} and waits(shared, done + step, number, patience):
+        if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
             return step
     return steps
 '''
@@ -114,6 +138,7 @@ class Launch:
 
     kernels: tuple[tuple[Function, int, Array], ...]
     tasks: Tasks
+    alone: Sequence[Call]  # if the tasks wait for each other: what one thread does in their place
     work: float  # floating-point operations
 
 
@@ -124,8 +149,9 @@ class Segment:
     Parameters
     ----------
     words : int64 array
-        Steps, tasks, where the shared words begin; first task and number of tasks of each step; first and last call
-        of each task; the calls, eight words each: function, buffers, sizes, t0, t1, b0, b1, slot.
+        Steps, tasks, where the shared words begin, helpers; of each step its first task, their number, and the task
+        in their place or -1; first and last call of each task; the calls, eight words each: function, buffers, sizes,
+        t0, t1, b0, b1, slot.
     buffers : int
         Addresses before the shared words.
     shared : int
@@ -148,19 +174,19 @@ def write_segment(launches: Sequence[Launch], buffers: int) -> Segment:
     steps: list[int] = []
     tasks: list[int] = []
     calls: list[int] = []
-    most = 1
     for launch in launches:
-        steps += [len(tasks) // 2, len(launch.tasks)]
-        most = max(most, len(launch.tasks))
-        for task in launch.tasks:
+        begin, number = len(tasks) // 2, len(launch.tasks)
+        steps += [begin, number, begin + number if launch.alone else -1]
+        for task in [*launch.tasks, *([launch.alone] if launch.alone else [])]:
             tasks += [len(calls) // 8, len(calls) // 8 + len(task)]
             for entry, *span in task:
                 function, place, sizes = launch.kernels[entry]
                 code = MOVES.index(function) if function in MOVES else function.address  # type: ignore[attr-defined]
                 calls += [code, place, sizes.ctypes.data, *span]
-    words = np.array([len(steps) // 2, len(tasks) // 2, buffers, *steps, *tasks, *calls], np.int64)
-    helpers = most - 1 if sum(launch.work for launch in launches) >= HELPED else 0
-    return Segment(words, buffers, SHARED + len(tasks) // 2 + len(steps) // 2, helpers, tuple(launches))
+    helped = sum(launch.work for launch in launches) >= HELPED
+    helpers = max(len(launch.tasks) for launch in launches) - 1 if helped else 0
+    words = np.array([len(launches), len(tasks) // 2, buffers, helpers, *steps, *tasks, *calls], np.int64)
+    return Segment(words, buffers, SHARED + helpers + len(tasks) // 2 + len(launches), helpers, tuple(launches))
 
 
 def play(player: Function, segment: Segment, memory: Array) -> None:

@@ -18,6 +18,9 @@ from lstmgraph.traced import Cell
 
 AHEAD_BYTES = 1 << 17  # of matrices for inputs: what a step would walk through again and again
 AHEAD_ROWS = 16  # rows of a batch up to which that walk is most of a step
+SHARED_BYTES = 1 << 19  # of matrices for each thread: what a step must walk through to be worth a meeting of threads
+SHARED_WORK = 20_000_000  # floating-point operations of all steps that are worth waiting for other threads to come
+MEETING = 32  # elements that hold the word where threads meet, in a line of the cache of its own
 PROJECTED = 96  # rows of one call of `project`; a multiple of the tile's rows
 CHUNK = 2_000_000_000  # floating-point operations of one call of a kernel: about 50 ms
 
@@ -49,6 +52,8 @@ class RunRecur:
         self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
+        products = [int(resize(k, inner)) * int(resize(n, inner)) for k, n in self.kernel.flops]
+        self.matrices = sum(products) * executor.dtype.itemsize
 
     def _table(self, ahead: Ahead, stage: Stage, plan: Plan, fixed: frozenset[str]) -> Table | None:
         """Return the table that the rows of an input are of, if it is known before the loop."""
@@ -115,11 +120,11 @@ class RunRecur:
         histories: set[str],
     ) -> None:
         rows, executor = tape.rows, self.executor
-        parts = executor.parts(self.work * rows.count, rows.B)
-        if rows.order is None:
-            spans = threads.slices(rows.B, parts)
-        else:
-            spans = threads.balanced_slices(rows.sorted_lengths, parts)
+        shared = self._threads_of_a_row(rows)
+        spans = [(0, rows.B)] * shared if shared > 1 else self._slices(rows)
+        meeting = tape.take(MEETING) if shared > 1 else tape.constant(np.zeros(1, np.int64))
+        if shared > 1:
+            tape.clear(meeting)
 
         def place(buffer: Buffer) -> Ref:
             role, name = buffer.role, buffer.name
@@ -133,6 +138,8 @@ class RunRecur:
                 return outputs[name]
             if role == "scratch":
                 return tape.take(rows.B * self.scratch[name])
+            if role == "meeting":
+                return meeting
             if role in ("ahead", "places"):
                 return ahead[int(name)][role == "places"]
             return self.operands.buffer(buffer, tape, len(spans))
@@ -143,17 +150,41 @@ class RunRecur:
         for position, name in enumerate(self.keeps):
             if name:
                 sizes[position] = name in kept
-        buffers = tuple(place(buffer) for buffer in self.kernel.buffers)
-        entry = Entry(executor.function(self.kernel, self.title), buffers, sizes)
-        chunk = max(1, int(CHUNK / max(self.work * rows.B / len(spans), 1)))
-        tape.launch(
-            [entry],
-            [
-                [[(0, t0, min(t0 + chunk, rows.T), b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)]
-                for t0 in range(0, rows.T, chunk)
-            ],
-            self.work * rows.count,
+        entry = Entry(
+            executor.function(self.kernel, self.title), tuple(place(buffer) for buffer in self.kernel.buffers), sizes
         )
+        chunk = max(1, int(CHUNK / max(self.work * rows.B / len(spans), 1)))
+        times = [(t0, min(t0 + chunk, rows.T)) for t0 in range(0, rows.T, chunk)]
+        tape.launch(
+            [self._shared(entry, shared), entry] if shared > 1 else [entry],
+            [[[(0, t0, t1, b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)] for t0, t1 in times],
+            self.work * rows.count,
+            alone=[[(1, t0, t1, 0, rows.B, 0)] for t0, t1 in times] if shared > 1 else (),
+        )
+
+    def _slices(self, rows: Rows) -> list[tuple[int, int]]:
+        """Return the rows of each thread."""
+        parts = self.executor.parts(self.work * rows.count, rows.B)
+        if rows.order is None:
+            return threads.slices(rows.B, parts)
+        return threads.balanced_slices(rows.sorted_lengths, parts)
+
+    def _shared(self, entry: Entry, parts: int) -> Entry:
+        """Return the kernel for some threads that share the units of each row."""
+        sizes = entry.sizes.copy()
+        sizes[self.kernel.sizes.index("parts")] = parts
+        return Entry(entry.function, entry.refs, sizes)
+
+    def _threads_of_a_row(self, rows: Rows) -> int:
+        """Return how many threads compute the units of each row together, because there are too few rows for them.
+
+        Then each walks through its part of the matrices alone, which lies in its own cache, and they meet after every
+        block of a step.
+        """
+        executor = self.executor
+        if not executor.compiled or executor.threads <= rows.B or self.work * rows.count < SHARED_WORK:
+            return 1
+        return max(1, min(executor.threads, self.matrices // SHARED_BYTES))
 
     def _project(self, tape: Tape, place: int, sizes: Array) -> tuple[Ref, Ref]:
         """Compute the products with inputs for all steps at once, where that is quicker than step by step.
@@ -209,6 +240,8 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _size(dim: Dim, sizes: Mapping[Dim, Dim]) -> int:
+    if dim == "parts":
+        return 1
     return 0 if dim == "T" or str(dim).startswith(("keep:", "ahead:")) else int(resize(dim, sizes))
 
 

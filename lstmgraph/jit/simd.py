@@ -20,6 +20,7 @@ names in NumPy. A kernel gets its buffers as a pointer to their addresses. No bo
 ``sin``                          within 2 epsilon up to 50,000 (float32) or 3,000,000 (float64); beyond, less exact
 ``total``, ``largest``           of all lanes, in halves: the same bits on every CPU; NaN wins
 ``running_total``                inclusive sums over the lanes; ``running_total_reverse`` from the end
+``meet(p, n)``                   wait for n threads, which p[0] counts; here between blocks of one step
 ``keep(v, n, s)``, ``lane``      the first n lanes of v, the others s; one lane as a scalar
 ================================ ====================================================================
 """
@@ -40,7 +41,7 @@ from numba.core import cgutils, codegen
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-from lstmgraph.jit import simd_math
+from lstmgraph.jit import native, simd_math
 from lstmgraph.jit.simd_math import FORMATS, INDEX, Writer
 
 RELATIONS = {
@@ -288,6 +289,7 @@ def _primitives(kinds: _Kinds) -> dict[str, tuple[str, Any, Callable[..., Any]]]
         "running_total": ("vector", vector, simd_math.running_total),
         "running_total_reverse": ("vector", vector, simd_math.running_total_reverse),
         "lane": ("vector integer", scalar, _lane),
+        "meet": ("integers integer", types.void, lambda w, p, n: native.meet(w.builder, p, n)),
     }
     return table | {name: ("vector vector", vector, simd_math.relation(text)) for name, text in RELATIONS.items()}
 

@@ -7,7 +7,7 @@ lies. What lives only within the call shares one block of memory; results have m
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from lstmgraph.graph import Dim, Shape, lead, resize
 from lstmgraph.jit.frame import WHOLE, Array, Binding, Block, Entry, Frame, Packing, Ref, address
 from lstmgraph.jit.player import (
+    Call,
     Function,
     Launch,
     Rounds,
@@ -43,10 +44,11 @@ SPAN = 4_000_000_000  # floating-point operations between two looks at Ctrl-C: a
 
 @dataclass(frozen=True, eq=False)
 class _Kernels:
-    """A step of kernels, and its cost in floating-point operations."""
+    """A step of kernels, what one thread does in its place if need be, its cost in floating-point operations."""
 
     entries: tuple[Entry, ...]
     tasks: Tasks
+    alone: Sequence[Call]
     work: float
 
     def on(self, frame: Frame) -> Callable[[], object]:
@@ -210,12 +212,17 @@ class Tape:
         """Add a step that writes one number everywhere."""
         self.python(lambda frame: frame.array(target).fill(number), (target,))
 
-    def launch(self, entries: Sequence[Entry], rounds: Rounds, work: float) -> None:
-        """Add steps of kernels: rounds one after the other, the tasks of a round side by side; and their cost."""
-        for tasks in rounds:
+    def launch(
+        self, entries: Sequence[Entry], rounds: Rounds, work: float, alone: Sequence[Sequence[Call]] = ()
+    ) -> None:
+        """Add steps of kernels: rounds one after the other, the tasks of a round side by side; and their cost.
+
+        If the tasks of a round wait for each other, `alone` says for each what one thread does in their place.
+        """
+        for tasks, instead in zip_longest(rounds, alone, fillvalue=()):
             for entry in entries:
                 self._touch(entry.refs)
-            self.steps.append(_Kernels(tuple(entries), tasks, work / len(rounds)))
+            self.steps.append(_Kernels(tuple(entries), tasks, instead, work / len(rounds)))
 
     def _touch(self, refs: Iterable[Ref]) -> None:
         for ref in refs:
@@ -261,7 +268,9 @@ class Tape:
         refs = [ref for entry in entries for ref in entry.refs]
         places = accumulate((len(entry.refs) for entry in entries), initial=0)
         calls = {entry: (entry.function, place, entry.sizes) for entry, place in zip(entries, places, strict=False)}
-        launches = [Launch(tuple(calls[entry] for entry in step.entries), step.tasks, step.work) for step in steps]
+        launches = [
+            Launch(tuple(calls[entry] for entry in step.entries), step.tasks, step.alone, step.work) for step in steps
+        ]
         segment = write_segment(launches, len(refs))
         shifts = [ref.start * self.executor.dtype.itemsize for ref in refs]
         return _Segment(

@@ -35,7 +35,24 @@ def kernel(buffers, sizes, t0, t1, row0, row1, number):
             total += element(lines, (t0 - 1) * sizes[0] + other)
     put_element(lines, here, total / scalar(sizes[0]) + scalar(1))
 """
-STEPS, TASKS = 60, 4
+# tasks share the columns of a line and meet after each; sizes: columns, threads
+MEETING = """
+def meeting(buffers, sizes, t0, t1, row0, row1, number):
+    lines = floats(buffers, 0)
+    word = integers(buffers, 1)
+    columns = sizes[0]
+    parts = sizes[1]
+    for t in range(t0, t1):
+        for k in range(number, columns, parts):
+            total = scalar(0)
+            if t > 0:
+                for other in range(columns):
+                    total += element(lines, (t - 1) * columns + other)
+            put_element(lines, t * columns + k, total / scalar(columns) + scalar(1))
+        if parts > 1:
+            meet(word, parts)
+"""
+STEPS, TASKS = 60, 8
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +66,12 @@ def kernel():
     return module.functions["kernel"]
 
 
+@pytest.fixture(scope="module")
+def meeting():
+    module = cache.compile_module(MEETING, ("meeting",), dtype="float32", width=1, title="a meeting")
+    return module.functions["meeting"]
+
+
 def addresses(*arrays):
     return np.array([array.ctypes.data for array in arrays], np.int64)
 
@@ -56,11 +79,11 @@ def addresses(*arrays):
 class Counted:
     """A segment of many small steps, and what it did."""
 
-    def __init__(self, kernel, work: float = 0) -> None:
+    def __init__(self, kernel, work: float = 1e9) -> None:
         sizes = np.array([TASKS], np.int64)
         tasks = [[[(0, step, step + 1, 0, 1, task)] for task in range(TASKS)] for step in range(STEPS)]
         self.counts, self.lines = np.zeros((2, STEPS, TASKS), np.float32)
-        self.segment = write_segment([Launch(((kernel, 0, sizes),), step, work) for step in tasks], 2)
+        self.segment = write_segment([Launch(((kernel, 0, sizes),), step, (), work) for step in tasks], 2)
         table = addresses(self.counts, self.lines)
         self.memory = np.concatenate([table, np.zeros(self.segment.shared, np.int64)])
 
@@ -70,7 +93,7 @@ class Counted:
 
 
 def test_alone(player, kernel):
-    run = Counted(kernel)
+    run = Counted(kernel, work=0)
     assert run.segment.helpers == 0
     play(player, run.segment, run.memory)
     run.check()
@@ -125,10 +148,45 @@ def test_the_pool_helps(player, kernel, monkeypatch):
     submit = threads._Pool.submit
     monkeypatch.setattr(threads._Pool, "submit", lambda pool, parts: (asked.append(len(parts)), submit(pool, parts)))
     for _ in range(50):
-        run = Counted(kernel, work=1e9)
+        run = Counted(kernel)
         play(player, run.segment, run.memory)
         run.check()
     assert asked == [TASKS - 1] * 50
+
+
+@pytest.mark.parametrize("threads_that_come", [1, 2, 3])
+def test_threads_that_meet_are_all_there_or_one_works_alone(player, meeting, threads_that_come):
+    columns, parts = 5, 3
+    alone = 0
+    for _ in range(20):
+        lines, word = np.zeros((STEPS, columns), np.float32), np.zeros(1, np.int64)
+        shared, single = np.array([columns, parts]), np.array([columns, 1])
+        launches = [
+            Launch(
+                ((meeting, 0, shared), (meeting, 0, single)),
+                [[(0, step, step + 10, 0, 1, part)] for part in range(parts)],
+                [(1, step, step + 10, 0, 1, 0)],
+                1e9,
+            )
+            for step in range(0, STEPS, 10)
+        ]
+        segment = write_segment(launches, 2)
+        memory = np.concatenate([addresses(lines, word), np.zeros(segment.shared, np.int64)])
+
+        def part(who, memory=memory, segment=segment):
+            step = 0
+            while step < STEPS // 10:
+                step = player(memory, segment.words, step, who, PATIENCE)
+
+        others = [threading.Thread(target=part, args=(who,)) for who in range(1, threads_that_come)]
+        for thread in others:
+            thread.start()
+        part(LEADER)
+        np.testing.assert_array_equal(lines, np.arange(1, STEPS + 1, dtype=np.float32)[:, None] * np.ones(columns))
+        alone += word[0] == 0
+        for thread in others:
+            thread.join(20)
+    assert threads_that_come == parts or alone == 20
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -145,7 +203,7 @@ def test_rows_are_moved_as_in_python(player, width):
         found, want = np.full((2, 9 * width), 99, np.float32)
         sizes = np.array([rows, width, 4 * width], np.int64)
         count = (7 if move is put_rows else 5) * width
-        segment = write_segment([Launch(((move, 0, sizes),), [[(0, 0, 1, 0, 1, 0)]], 0)], 1 + len(given))
+        segment = write_segment([Launch(((move, 0, sizes),), [[(0, 0, 1, 0, 1, 0)]], (), 0)], 1 + len(given))
         table = addresses(found, *given)
         assert player(np.concatenate([table, np.zeros(99, np.int64)]), segment.words, 0, ALONE, PATIENCE) == 1
         move([want[:count], *given], sizes)
