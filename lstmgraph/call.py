@@ -185,8 +185,9 @@ class Call:
         def of(kind: str, name: str, like: Any) -> Any:
             sink = ("output", f"{prefix}{kind}:{name}")
             if sink not in line.traced.sinks:
-                return np.zeros(np.shape(like), program.dtype)
-            return np.asarray(line.result(context, sink)).reshape(np.shape(like))
+                return np.zeros(like.shape, program.dtype)
+            value = line.result(context, sink)
+            return value if value.shape == like.shape else value.reshape(like.shape)
 
         params = (
             {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}

@@ -20,6 +20,7 @@ from lstmgraph.graph import (
     ancestors,
     features,
     is_row,
+    keys_of,
     lead,
     named,
     node_of,
@@ -28,7 +29,7 @@ from lstmgraph.graph import (
     resize,
 )
 from lstmgraph.jit.executor import Context, Executor, in_memory
-from lstmgraph.jit.frame import Binding, Frame
+from lstmgraph.jit.frame import Binding, Frame, address
 from lstmgraph.jit.operands import record_packings
 from lstmgraph.jit.rows import NO_ROWS, Rows
 from lstmgraph.jit.run_once import Fill, Once
@@ -169,8 +170,13 @@ class Line:
         self._runners = {
             stage: RUNNERS[stage.form](stage, self.plan, executor, self.sizes, self.fixed) for stage in self.plan.stages
         }
+        self._lies: dict[str, str | None] = {}  # matrix -> the parameter in whose memory it lies
         self._ways: dict[str, tuple[tuple[str, Once], ...]] = {}
         self._parameters = named(graph, "parameter")
+        self._constants = {
+            key: np.asarray(node_of(graph, key).attr("value"), executor.dtype) for key in keys_of(graph, "constant")
+        }
+        self._forms: dict[str, tuple[int, int]] = {}  # result -> its leading dimensions, and features of a row
         self._leaves = {
             f"{node.op}:{node.name}": (key, lead(node.shape))
             for key, node in graph.nodes(data="node")
@@ -196,7 +202,8 @@ class Line:
 
     def bind(self, params: Arrays) -> Binding:
         """Return parameters; what follows from them alone is computed when it is first read."""
-        return Binding({key: params[name] for name, key in self._parameters.items() if name in params})
+        given = {key: params[name] for name, key in self._parameters.items() if name in params}
+        return Binding(self._constants | given)
 
     def _follow(self, binding: Binding, key: str) -> Any:
         """Return a parameter, or a value that follows from parameters alone."""
@@ -279,22 +286,27 @@ class Line:
 
     def _complete(self, binding: Binding, tape: Tape) -> None:
         """Compute and pack what a tape reads of the parameters, once a bind."""
-        values = binding.values
         for key in tape.bound:
-            if key not in values:
+            if key not in binding.values:
                 self._follow(binding, key)
         missing = [packing for name, (packing, _) in tape.packs.items() if name not in binding.packs]
         if missing:
-            matrices = {
-                key: values[key] if key in values else self._follow(binding, key)
-                for packing in missing
-                for key in packing.keys
-            }
             names = tuple([packing.name for packing in missing])
+            flat = {key: self._memory(binding, key) for packing in missing for key in packing.keys}
             if names not in self._packings:
+                matrices = {key: self._follow(binding, key) for key in flat}
                 self._packings[names] = record_packings(self.executor, missing, matrices)
-            flat = {key: in_memory(matrix) for key, matrix in matrices.items()}
             self._packings[names].play(Context(NO_ROWS, {}, flat, Binding({})), binding.packs)
+
+    def _memory(self, binding: Binding, key: str) -> Any:
+        """Return a matrix as it lies; for the transpose of a parameter that is the parameter, in every bind."""
+        if key not in self._lies:
+            memory = in_memory(self._follow(binding, key))
+            given = [leaf for leaf in self._parameters.values() if leaf in binding.values]
+            owners = (leaf for leaf in given if address(binding.values[leaf]) == address(memory))
+            self._lies[key] = next(owners, None)
+        leaf = self._lies[key]
+        return in_memory(self._follow(binding, key)) if leaf is None else binding.values[leaf]
 
     def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
         tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed)
@@ -316,17 +328,16 @@ class Line:
     def view(self, context: Context, sink: tuple[str, str]) -> Any:
         """Return a result where it lies, padded, in the user's order."""
         key = self._sources[sink]
-        node = node_of(self.graph, key)
-        if node.op == "constant":
-            return np.asarray(node.attr("value"), self.executor.dtype)
         value = context.values[key] if key in context.values else self._follow(context.binding, key)
-        rows = context.rows
-        if not node.shape or node.shape[0] not in ("T", "B"):
+        if key not in self._forms:
+            shape = node_of(self.graph, key).shape
+            ahead = len(lead(shape))
+            self._forms[key] = (ahead, int(resize(features(shape)[-1], context.sizes)) if ahead else 0)
+        form, width = self._forms[key]
+        if form == 0:
             return value
-        width = int(resize(features(node.shape)[-1], context.sizes))
-        if node.shape[0] == "T":
-            return rows.unpack(value, width)
-        return rows.unsort(np.asarray(value).reshape(rows.B, width))
+        rows = context.rows
+        return rows.unpack(value, width) if form == 2 else rows.unsort(value.reshape(rows.B, width))
 
 
 class Engine:

@@ -35,11 +35,13 @@ class Stepper:
             shape = [B, *(int(resize(dim, sizes)) for dim in features(node.shape))]
             return np.zeros(shape, np.int64 if node.attr("integer") else program.dtype)
 
-        self.inputs: Arrays = {name: zeros(f"input:{name}") for name in traced.inputs}
-        self.states: Arrays = {name: zeros(f"state:{name}") for name in traced.states}
-        self.limits = [(self.inputs[name], limit) for name, limit in program.index_limits.items()]
-        feeds = {f"input:{name}": value[None] for name, value in self.inputs.items()}
-        feeds |= {f"state:{name}": value for name, value in self.states.items()}
+        inputs: Arrays = {name: zeros(f"input:{name}") for name in traced.inputs}
+        states: Arrays = {name: zeros(f"state:{name}") for name in traced.states}
+        self.inputs = [(name, own, own.shape, own.dtype) for name, own in inputs.items()]
+        self.states = [(name, own, own.shape, own.dtype) for name, own in states.items()]
+        self.limits = [(inputs[name], limit) for name, limit in program.index_limits.items()]
+        feeds = {f"input:{name}": value[None] for name, value in inputs.items()}
+        feeds |= {f"state:{name}": value for name, value in states.items()}
         context = line.context(bound.binding(line), full_rows(1, B), feeds)
         sinks = [("output", name) for name in sequence.outputs] + [("next", name) for name in traced.states]
         self.frame = line.open(context, line.choose(sinks, (0,)))
@@ -52,12 +54,13 @@ class Stepper:
 
     def take(self, x: dict[str, Any], state: Any) -> bool:
         """Copy arrays in if they can be taken as they are; all others go the way that checks and casts."""
-        if not _alike(x, self.inputs) or (state is not None and not _alike(state, self.states)):
+        if not _taken(x, self.inputs):
             return False
-        for name, own in self.inputs.items():
-            own[...] = x[name]
-        for name, own in self.states.items():
-            own[...] = 0 if state is None else state[name]
+        if state is None:
+            for _, own, _, _ in self.states:
+                own.fill(0)
+        elif not _taken(state, self.states):
+            return False
         return not self.limits or all(index.min() >= 0 and index.max() < limit for index, limit in self.limits)
 
     def step(self) -> tuple[Any, Arrays]:
@@ -75,11 +78,13 @@ def of_one_step(sequence: Traced, name: str, value: Any) -> Any:
     return value[0] if sequence.result_shape("output", name)[:1] == ("T",) else value
 
 
-def _alike(given: Any, own: Arrays) -> bool:
-    if type(given) is not dict or len(given) != len(own):
+def _taken(given: Any, owns: list[tuple[str, Any, Any, Any]]) -> bool:
+    """Copy arrays into our own, or say that one of them is of another kind, shape or type."""
+    if type(given) is not dict or len(given) != len(owns):
         return False
-    for name, array in own.items():
+    for name, own, shape, dtype in owns:
         value = given.get(name)
-        if type(value) is not np.ndarray or value.shape != array.shape or value.dtype is not array.dtype:
+        if type(value) is not np.ndarray or value.shape != shape or value.dtype is not dtype:
             return False
+        own[...] = value
     return True

@@ -48,7 +48,7 @@ def forward(cell: Any, size: Size, threads: int) -> Block:
 def training(cell: Any, size: Size, threads: int, lengths: Any = None) -> Block:
     """Return training steps: forward pass and the gradients of all parameters."""
     program, params, x, dy = compiled(cell, size, threads)
-    return repeated(lambda: program.vjp(params, x, lengths=lengths, wrt=("params",))[2](dy))
+    return repeated(lambda: program.value_and_gradients(params, x, dy, lengths=lengths))
 
 
 def flops(cell: Any, size: Size) -> float:

@@ -223,7 +223,7 @@ def _reduction_block(writer: Writer, block: Block) -> None:
         address = writer.homes[source]
         name = value_name(writer, key)
         empty = f"scalar({fold.empty.replace('inf', 'np.inf')})"
-        with writer.inside("for i in range(b0, whole):"):
+        with writer.inside(f"for i in {writer.undivided}:"):
             writer.write(f"{name} = {fold.start.replace('inf', 'scalar(np.inf)')}")
             with writer.inside(f"for q in range(0, {size}, W):"):
                 with writer.inside(f"if q + W <= {size}:"):
@@ -242,7 +242,7 @@ def _running_block(writer: Writer, block: Block) -> None:
         address = writer.homes[operands(graph, key)[0]]
         name = value_name(writer, key)
         word, last = ("running_total_reverse", "0") if back else ("running_total", "W - 1")
-        with writer.inside("for i in range(b0, whole):"):
+        with writer.inside(f"for i in {writer.undivided}:"):
             writer.write("carry = zeros()")
             steps = f"({size} + W - 1) // W"
             with writer.inside(f"for k in range({steps}):"):
@@ -259,7 +259,7 @@ def _running_block(writer: Writer, block: Block) -> None:
 def _copy(writer: Writer, source: str, targets: list[Address], size: Dim) -> None:
     """Copy a value as it stands in memory (or a constant) to other places."""
     text = writer.dim(size)
-    with writer.inside("for i in range(b0, whole):"), writer.inside(f"for q in range(0, {text}, W):"):
+    with writer.inside(f"for i in {writer.undivided}:"), writer.inside(f"for q in range(0, {text}, W):"):
         for part, test in ((False, f"if q + W <= {text}:"), (True, "else:")):
             with writer.inside(test):
                 if part:
@@ -287,7 +287,7 @@ def _gather_block(writer: Writer, block: Block) -> None:
         table, where = operands(graph, key)
         pointer = writer.pointer("table", node_of(graph, table).name, block.size)
         address = writer.homes[where]
-        with writer.inside("for i in range(b0, whole):"):
+        with writer.inside(f"for i in {writer.undivided}:"):
             writer.write(f"entry = index({address.buffer}, {address.at('i')}) * {size}")
             with writer.inside(f"for q in range(0, {size}, W):"):
                 for part, test in ((False, f"if q + W <= {size}:"), (True, "else:")):

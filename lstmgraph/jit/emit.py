@@ -46,7 +46,7 @@ def _step(writer: Writer) -> Iterator[None]:
     """Write the loop over time (if any) around the blocks."""
     graph = writer.cell.graph
     if not writer.loop:
-        writer.write("stop = b1", "whole = b1", "kept = slot * T - b0")  # T rows of scratch a slot
+        writer.write("stop = b1", "kept = slot * T - b0")  # T rows of scratch a slot
         yield
         return
     with writer.inside("for step in range(t0, t1):"):
@@ -54,7 +54,6 @@ def _step(writer: Writer) -> Iterator[None]:
         writer.write(
             "now = index(starts, t + 1) - index(starts, 1)",
             "stop = min(b1, index(starts, t + 2) - index(starts, t + 1))",
-            "whole = stop if part == 0 else b0",
         )
         first, second = ("t + 1", "t") if writer.reverse else ("t", "t + 1")
         for name, key in named(graph, "state").items():
@@ -95,11 +94,9 @@ def _finished(writer: Writer) -> Kernel:
         head.append(f"    {writer.identifiers[f'ahead:{place}']} = sizes[{sizes.index(f'ahead:{place}')}]")
     if writer.loop:
         head += [f"    parts = sizes[{len(sizes) - 1}]", "    part = slot % parts"]
-    for (size, panel), name in writer.shares.items():
-        columns = "W" if panel == 1 else f"({panel} * W)"
-        head.append(f"    {name}_panels = ({size} + {columns} - 1) // {columns}")
-        head.append(f"    {name}_begin = {name}_panels * part // parts * {columns}")
-        head.append(f"    {name}_end = min({size}, {name}_panels * (part + 1) // parts * {columns})")
+    for (size, step), (first, end) in writer.shares.items():
+        head.append(f"    {first} = share({size}, {step}, part, parts)")
+        head.append(f"    {end} = min({size}, share({size}, {step}, part + 1, parts))")
     if writer.tile:  # one stride for all blocks: threads are at different ones
         head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again

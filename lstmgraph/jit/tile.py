@@ -40,8 +40,8 @@ def tile_text(rows: int, vectors: int) -> str:
 def tiles_source(target: Machine) -> str:
     """Return the source of the tiles, and of what generated kernels call: as many rows of a product as a tile takes.
 
-    ``tile_rows(left)`` says how many of the rows left the next tile takes; ``product_V(rows, ...)`` is the tile of
-    V registers for that many.
+    ``share(size, step, part, parts)`` says where a thread's columns begin, ``tile_rows(left)`` how many of the rows
+    left the next tile takes; ``product_V(rows, ...)`` is the tile of V registers for that many.
     """
     texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
     texts.append(_choice("tile_rows(left)", "left >=", {height: f"return {height}" for height in target.heights}))
@@ -49,7 +49,7 @@ def tiles_source(target: Machine) -> str:
         head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
         calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
         texts.append(_choice(head, "rows ==", calls))
-    texts.append(COPY_ROWS.lstrip())
+    texts += [COPY_ROWS.lstrip(), SHARE.lstrip()]
     return "\n\n".join(texts)
 
 
@@ -74,6 +74,12 @@ def copy_rows(rows, places, first, a, a_at, a_row, c, c_at, c_row, registers):
         at = a_at + index(places, first + m) * a_row
         for v in range(registers):
             store(c, c_at + m * c_row + v * W, load(a, at + v * W))
+'''
+
+SHARE = '''
+def share(size, step, part, parts):
+    """Return the first of the columns that are a part's, if some parts share them in panels of `step`."""
+    return (size + step - 1) // step * part // parts * step
 '''
 
 PACK = '''

@@ -14,7 +14,7 @@ from lstmgraph.traced import Traced
 
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
 RESERVED = frozenset(
-    "buffers sizes t0 t1 b0 b1 slot part parts meet t now stop whole kept step "
+    "buffers sizes t0 t1 b0 b1 slot part parts meet t now stop share kept step "
     "r m p q n j i k rows at T W np scalar floats integers element "
     "index put_element load load_part store store_part splat fill zeros fma less less_equal greater "
     "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
@@ -63,7 +63,7 @@ class Writer:
     keeps: list[str] = field(default_factory=list)
     bases: list[str] = field(default_factory=list)
     scalars: dict[str, str] = field(default_factory=dict)
-    shares: dict[tuple[str, int], str] = field(default_factory=dict)
+    shares: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     aliases: list[tuple[str, str]] = field(default_factory=list)
     tile: int = 0
     flops: list[tuple[Dim, Dim]] = field(default_factory=list)
@@ -102,10 +102,15 @@ class Writer:
         text, step = self.dim(size), "W" if panel == 1 else f"{panel} * W"
         if not self.loop:
             return f"range(0, {text}, {step})"
-        if (text, panel) not in self.shares:
-            self.shares[text, panel] = self.identifier(text if panel == 1 else f"{text}_by_{panel}")
-        name = self.shares[text, panel]
-        return f"range({name}_begin, {name}_end, {step})"
+        if (text, step) not in self.shares:
+            self.shares[text, step] = (self.identifier(f"{text}_first"), self.identifier(f"{text}_end"))
+        first, end = self.shares[text, step]
+        return f"range({first}, {end}, {step})"
+
+    @property
+    def undivided(self) -> str:
+        """The rows of a block that one thread computes whole."""
+        return "range(b0, stop if part == 0 else b0)" if self.loop else "range(b0, stop)"
 
     def number(self, value: float) -> str:
         """Return the name of a constant register."""
