@@ -155,6 +155,7 @@ class Choice:
     stages: tuple[Any, ...]
     wanted: frozenset[str]
     results: tuple[str, ...]
+    last: Mapping[str, Any]  # node -> the stage that reads it last
 
 
 class Line:
@@ -229,13 +230,15 @@ class Line:
         if request not in self._choices:
             wanted = {self._sources[sink] for sink in request[0]}
             stages = []
+            last: dict[str, Any] = {}
             for stage in reversed(self.plan.stages):
                 if any(key in wanted for _, key in stage.results):
                     wanted |= {key for _, key in stage.sources}
                     if stage.phase in phases and not (stage.form == "once" and stage.key in self.fixed):
                         stages.append(self._runners[stage])
+                        last |= {key: self._runners[stage] for _, key in stage.sources if key not in last}
             results = tuple(dict.fromkeys(self._sources[sink] for sink in request[0]))
-            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted), results)
+            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted), results, last)
         return self._choices[request]
 
     def context(self, binding: Binding, rows: Rows, feeds: Mapping[str, Any]) -> Context:
@@ -309,10 +312,12 @@ class Line:
         return in_memory(self._follow(binding, key)) if leaf is None else binding.values[leaf]
 
     def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
-        tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed)
+        results = [*choice.results, *sorted(keep)]
+        last = {key: runner for key, runner in choice.last.items() if key not in results}
+        tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed, last)
         for runner in choice.stages:
             runner.record(tape)
-        tape.finish([*choice.results, *sorted(keep)])
+        tape.finish(results)
         tape.used = next(_moments)
         return tape
 

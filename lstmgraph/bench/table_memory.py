@@ -58,7 +58,7 @@ def measured(who: str, size: Size, threads: int) -> tuple[int, int]:
         if who == "lstmgraph":
             program, params, x, dy = ours.compiled(ours.lstm, size, threads)
             for _ in range(steps):
-                program.vjp(params, x, wrt=("params",))[2](dy)
+                program.value_and_gradients(params, x, dy)
         else:
             run = peer_torch.training_step(size, threads)
             for _ in range(steps):

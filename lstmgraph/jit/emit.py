@@ -9,6 +9,7 @@ from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
 from lstmgraph.jit.places import place_values
 from lstmgraph.jit.writer import Writer
+from lstmgraph.schedule.in_place import in_place
 from lstmgraph.schedule.levels import blocks
 from lstmgraph.traced import Traced
 
@@ -38,7 +39,7 @@ def emit(cell: Traced, target: Machine, *, loop: bool, reverse: bool = False, na
             _meet(writer)
         if write_copies(writer, stages):
             _meet(writer)
-    return _finished(writer)
+    return _finished(writer, in_place(cell, stages))
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def _meet(writer: Writer) -> None:
             writer.write(f"meet({writer.pointer('meeting', 'meeting')}, parts)")
 
 
-def _finished(writer: Writer) -> Kernel:
+def _finished(writer: Writer, replaceable: tuple[tuple[str, str], ...]) -> Kernel:
     """Put the head before the lines."""
     ahead = [f"ahead:{place}" for place in range(len(writer.ahead))]
     sizes: list[Dim] = [
@@ -113,6 +114,7 @@ def _finished(writer: Writer) -> Kernel:
         tuple(writer.packs),
         tuple(writer.ahead),
         tuple(writer.aliases),
+        replaceable,
         writer.tile,
         tuple(writer.flops),
     )

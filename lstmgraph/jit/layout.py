@@ -69,6 +69,8 @@ class Kernel:
         In the order of the buffers of that role.
     aliases : tuple of (output, state)
         Outputs that are a state's next value and so need no buffer of their own.
+    in_place : tuple of (output, input)
+        Outputs that may be written over an input, if nobody needs that any more.
     tile : int
         Elements of the tile buffer of one slice.
     flops : tuple of (Dim, Dim)
@@ -82,5 +84,6 @@ class Kernel:
     packs: tuple[Pack, ...]
     ahead: tuple[Ahead, ...]
     aliases: tuple[tuple[str, str], ...]
+    in_place: tuple[tuple[str, str], ...]
     tile: int
     flops: tuple[tuple[Dim, Dim], ...]

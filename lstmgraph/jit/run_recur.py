@@ -70,9 +70,7 @@ class RunRecur:
         histories = {state for output, state in self.aliases.items() if output in kept}
         histories |= {name for kind, name, _ in results if kind == "previous"}
         states = {name: self._state(tape, name, name in histories) for name in self.widths}
-        outputs = {
-            name: tape.take((rows.count if name in kept else rows.B) * width) for name, width in self.outputs.items()
-        }
+        outputs = {name: self._output(tape, name, width, name in kept) for name, width in self.outputs.items()}
         if rows.count:
             self._loop(tape, states, outputs, kept, histories)
         for kind, name, key in results:
@@ -85,6 +83,17 @@ class RunRecur:
             else:
                 after = (kind == "output") != self.reverse
                 tape.give(key, _history(tape, states[state], self.widths[state], after))
+
+    def _output(self, tape: Tape, name: str, width: int, kept: bool) -> Ref:
+        """Return the rows of an output: in place of an input that nobody reads any more, if it may be."""
+        if not kept:
+            return tape.take(tape.rows.B * width)
+        sources = list(self.operands.sources.values())
+        for output, given in self.kernel.in_place:
+            key = self.operands.sources[f"input:{given}"]
+            if output == name and sources.count(key) == 1 and (place := tape.replace(key, self)) is not None:
+                return place
+        return tape.take(tape.rows.count * width)
 
     def _state(self, tape: Tape, name: str, history: bool) -> Ref:
         """Return a state's rows, its initial value put in place by a step."""

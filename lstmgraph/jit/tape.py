@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +105,8 @@ class Tape:
         The nodes whose values the caller or a later stage reads.
     fixed : frozenset of keys
         The parameters and what follows from them alone.
+    last : mapping
+        Node -> the stage that reads it last; what outlives the call is not among them.
     """
 
     def __init__(
@@ -113,12 +116,15 @@ class Tape:
         sizes: Mapping[Dim, Dim],
         wanted: frozenset[str] = frozenset(),
         fixed: frozenset[str] = frozenset(),
+        last: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self.executor = executor
         self.rows = rows
         self.sizes = {**sizes, "T": rows.T, "B": rows.B}
         self.wanted = wanted
         self.fixed = fixed
+        self.last = last
+        self._replaced: set[int] = set()  # slots whose value has given way to another
         self.steps: list[_Kernels | _Python] = []
         self.counts: list[int] = []
         self.constants: list[Array | None] = []  # by slot: arrays that are the same in every call
@@ -163,6 +169,18 @@ class Tape:
     def give(self, key: str, ref: Ref, shape: tuple[int, ...] | None = None) -> None:
         """Say where the value of a node lies."""
         self.given[key] = (ref, shape)
+
+    def replace(self, key: str, reader: object) -> Ref | None:
+        """Return where a node's value lies, for a stage to write over as it reads it; None if it is needed later."""
+        if key not in self.given or self.last.get(key) is not reader:
+            return None
+        ref, _ = self.given[key]
+        alone = sum(other.slot == ref.slot for other, _ in self.given.values()) == 1
+        whole = ref.start == 0 and ref.count == self.counts[ref.slot]
+        if ref.slot not in self._spans or ref.slot in self._replaced or not (alone and whole):
+            return None
+        self._replaced.add(ref.slot)
+        return ref
 
     def read(self, key: str, shape: Shape) -> Ref:
         """Return where the value of a node lies; one that no step gives is fed by the caller."""
