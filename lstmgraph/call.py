@@ -20,12 +20,13 @@ from lstmgraph.border import (
     learned_starts,
     take_masks,
 )
-from lstmgraph.engine import COTANGENT, DIRECTION, Line
+from lstmgraph.engine import DIRECTION, Line
 from lstmgraph.errors import GraphError, ParameterError, ShapeError, nearest
 from lstmgraph.graph import is_row, keys_of, node_of, resize
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.rows import Rows, full_rows
 from lstmgraph.resets import RESET
+from lstmgraph.sequences import COTANGENT
 from lstmgraph.traced import Traced, find
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.border import infer_sizes, symbols_of
-from lstmgraph.engine import over_sequences
 from lstmgraph.errors import CompileError, GraphError, LstmGraphError
 from lstmgraph.interpreter import interpret
 from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
 from lstmgraph.schedule.resolve import resolve
+from lstmgraph.sequences import over_sequences
 from lstmgraph.testing import Feeds, by_leaf, by_name, fed, random_feeds, run_source
 from lstmgraph.traced import Traced
 

@@ -10,7 +10,7 @@ from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound
 from lstmgraph.call import WRT, Call, Gradients, find_labels
-from lstmgraph.engine import COTANGENT, DIRECTION, SECOND, Engine
+from lstmgraph.engine import DIRECTION, SECOND, Engine
 from lstmgraph.errors import CompileError
 from lstmgraph.graph import Dim, resize
 from lstmgraph.initializers import initialize
@@ -19,6 +19,7 @@ from lstmgraph.jit.machine import host
 from lstmgraph.masks import draw, with_masks, without_masks
 from lstmgraph.resets import with_reset
 from lstmgraph.segments import vjp_in_segments
+from lstmgraph.sequences import COTANGENT
 from lstmgraph.traced import Traced
 from lstmgraph.warming import warm_up
 

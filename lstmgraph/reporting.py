@@ -10,7 +10,6 @@ import networkx as nx
 import numpy as np
 
 from lstmgraph.border import FLOATS, checked_sizes, symbols_of
-from lstmgraph.engine import COTANGENT, over_sequences, with_gradient
 from lstmgraph.errors import CompileError, GraphError
 from lstmgraph.graph import (
     LEAVES,
@@ -34,6 +33,7 @@ from lstmgraph.schedule.levels import blocks
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save, savings
 from lstmgraph.schedule.split import parts, split
+from lstmgraph.sequences import COTANGENT, over_sequences, with_gradient
 from lstmgraph.sizes import missing_sizes
 from lstmgraph.traced import Cell, Traced
 

@@ -13,7 +13,6 @@ import numpy as np
 from lstmgraph import settings
 from lstmgraph.autodiff import is_constant
 from lstmgraph.border import Arrays, learned_starts, symbols_of
-from lstmgraph.engine import COTANGENT, over_sequences, with_gradient
 from lstmgraph.errors import GraphError, nearest
 from lstmgraph.graph import features, operands, resize
 from lstmgraph.interpreter import evaluate, interpret
@@ -22,6 +21,7 @@ from lstmgraph.program import Program
 from lstmgraph.program import compile as compile_program
 from lstmgraph.resets import RESET, with_learned_starts, with_reset
 from lstmgraph.schedule.resolve import resolve
+from lstmgraph.sequences import COTANGENT, over_sequences, with_gradient
 from lstmgraph.traced import Traced
 
 FORMS = ("plain", "lengths", "reset")

@@ -7,9 +7,9 @@ from itertools import product
 
 import lstmgraph as lg
 from lstmgraph.border import symbols_of
-from lstmgraph.engine import over_sequences
 from lstmgraph.errors import LstmGraphError
 from lstmgraph.schedule.resolve import resolve
+from lstmgraph.sequences import over_sequences
 
 
 @dataclass(frozen=True)

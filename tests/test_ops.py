@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.engine import over_sequences
 from lstmgraph.errors import ShapeError
 from lstmgraph.ops.contract import Fold, Glyph
 from lstmgraph.plugins import ops
+from lstmgraph.sequences import over_sequences
 from lstmgraph.testing import random_feeds
 
 SIZES = (1, 15, 16, 17, 37)

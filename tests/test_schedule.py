@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.engine import over_sequences, with_gradient
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import (
     LEAVES,
@@ -32,6 +31,7 @@ from lstmgraph.schedule.products import find_products
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import cut, save
 from lstmgraph.schedule.split import parts, split
+from lstmgraph.sequences import over_sequences, with_gradient
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = {"I": 3, "H": 5, "P": 2}

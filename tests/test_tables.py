@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.engine import with_gradient
 from lstmgraph.graph import SINKS, is_row, keys_of, node_of, operands
 from lstmgraph.interpreter import evaluate
 from lstmgraph.schedule import tables
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.schedule.save import save
 from lstmgraph.schedule.split import split
+from lstmgraph.sequences import with_gradient
 
 V, E, H, T, B = 7, 3, 5, 6, 4
 UNNAMED = 2  # an entry that no row names

@@ -7,6 +7,7 @@ import networkx as nx
 
 from lstmgraph.visual.records import LAYERS, TERMINALS, Scene
 
+HIGH = 3  # an op on a conveyor brings what it needs to a column where no more than so many are stacked then
 WAITING = 3  # so many ops that hang on conveyors alone are stacked over the op that needs them
 
 
@@ -162,12 +163,7 @@ class _Assigner:
             again = False
             for key in list(self.pending):
                 sources = list(self.graph.predecessors(key))
-                if (
-                    key not in self.pending
-                    or key in self.waiting
-                    or key in later
-                    or not all(self._has_place(s) for s in sources)
-                ):
+                if key not in self.pending or key in self.waiting or key in later or not self._is_ready(key):
                     continue
                 self._place(key, sources)
                 again = True
@@ -175,13 +171,20 @@ class _Assigner:
     def _has_place(self, key: str) -> bool:
         return key in self.columns.of or key in self.waiting or self.scene.items[key].kind in TERMINALS
 
+    def _is_ready(self, key: str) -> bool:
+        """Whether all that an op needs has its place, also what the waiting ops need that it brings with it."""
+        return all(self._has_place(s) for k in (key, *self._brought(key)) for s in self.graph.predecessors(k))
+
     def _place(self, key: str, sources: list[str]) -> None:
         columns = self.columns.of
         own = [s for s in sources if s in columns and s not in self.line]
         column = max((columns[s] for s in own), default=-1)
         if key in self.line:
             number = self.line[key]
-            column = max(column, self.reached.get(number, -1) + 1, 0)
+            column = max(column, self.reached.get(number, -1) + 1, self._behind(key), 0)
+            brought, stacks = len(self._brought(key)), self.columns.stacks
+            while brought and column in stacks and len(stacks[column]) + brought > HIGH:
+                column += 1
             if column >= self.columns.count:
                 column = self.columns.open()
             self.reached[number] = column
@@ -189,13 +192,16 @@ class _Assigner:
             columns[key] = column
             self.pending.remove(key)
             return
-        brought = self._brought(key)
-        over = [s for k in (key, *brought) for s in self.graph.predecessors(k) if s in self.line and s in columns]
-        after = max((columns[s] + 1 for s in over), default=0)
-        if column < 0 or (brought and self._is_last(key)) or after > column or not self._is_free(column, own):
+        last = bool(self._brought(key)) and self._is_last(key)
+        if column < 0 or last or self._behind(key) > column or not self._is_free(column, own):
             column = self.columns.open()
         self._release(key, column)
         self._put(key, column)
+
+    def _behind(self, key: str) -> int:
+        """Return the first column behind all ops on conveyors that an op needs, itself or by what it brings with it."""
+        needed = (s for k in (key, *self._brought(key)) for s in self.graph.predecessors(k))
+        return max((self.columns.of[s] + 1 for s in needed if s in self.line and s in self.columns.of), default=0)
 
     def _brought(self, key: str) -> list[str]:
         """Return the waiting ops that an op needs and that have no place yet, in the order of the flow."""

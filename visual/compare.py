@@ -16,14 +16,16 @@ class Comparison:
 def compare(before: Scene, after: Scene) -> Comparison:
     """Return what differs between two scenes.
 
-    States, inputs and outputs are the same if their names are; layers, if name and activation are; ops, if they
-    do the same and most of what they read and feed is the same, the most alike first.
+    States, inputs, outputs and layers are the same if their names are; ops, if they do the same and most of what
+    they read and feed is the same, the most alike first. A layer whose activation differs goes and comes, but not its
+    wires.
     """
     same = {
         key: key
         for key, item in before.items.items()
-        if key in after.items and item.kind != "op" and _alike(before, after, key, key)
+        if key in after.items and item.kind != "op" and item.kind == after.items[key].kind
     }
+    changed = {key for key in same if not _alike(before, after, key, key)}
     while True:
         best = max(_candidates(before, after, same), default=(0, 0, 0, "", ""))
         if best[0] <= 0:
@@ -32,8 +34,8 @@ def compare(before: Scene, after: Scene) -> Comparison:
     wires = set(after.wires)
     kept = {(a, b): (same[a], same[b]) for a, b in before.wires if a in same and b in same}
     kept = {old: new for old, new in kept.items() if new in wires}
-    removed: set[str | Pair] = {*(before.items.keys() - same.keys()), *(set(before.wires) - kept.keys())}
-    added: set[str | Pair] = {*(after.items.keys() - set(same.values())), *(wires - set(kept.values()))}
+    removed: set[str | Pair] = {*(before.items.keys() - same.keys()), *changed, *(set(before.wires) - kept.keys())}
+    added: set[str | Pair] = {*(after.items.keys() - set(same.values())), *changed, *(wires - set(kept.values()))}
     return Comparison(frozenset(removed), frozenset(added))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from lstmgraph.visual.beside import name_places
+from lstmgraph.visual.beside import name_sides
 from lstmgraph.visual.curves import Place, spline
 from lstmgraph.visual.look import Look, Paint, paint_frame, paint_item, paint_name, paint_wire
 from lstmgraph.visual.records import Item, Name, Pair, Picture, Spot
@@ -33,6 +33,7 @@ from lstmgraph.visual.themes import CLASSIC, Theme
 from lstmgraph.visual.wording import wire_text
 
 POINTS_PER_INCH = 72
+ASIDE = 7  # points from a wire to the name beside it
 ARROW_SIZE = 10.0  # points of an arrowhead of size 1
 
 
@@ -98,13 +99,15 @@ def name_label(name: Name, size: float, colour: str = TEXT) -> str:
     def cell(text: str, points: float) -> str:
         return f'<FONT POINT-SIZE="{points:.0f}" COLOR="{colour}"><I>{html.escape(text)}</I></FONT>'
 
-    if not name.sub:
+    if not name.below and not name.above:
         return f"<{cell(name.base, size)}>"
+    over = cell(name.above, size * SUBSCRIPT) if name.above else ""
+    gap = '<TD ROWSPAN="2" WIDTH="2"></TD>' if name.above else ""  # a letter in italics leans over
     return (
         '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>'
         f'<TD ROWSPAN="2" VALIGN="MIDDLE"{_fixed(name.base, size)}>{cell(name.base, size)}</TD>'
-        f'<TD HEIGHT="{size * 0.45:.0f}" WIDTH="1"></TD></TR><TR>'
-        f'<TD ALIGN="LEFT" VALIGN="BOTTOM">{cell(name.sub, size * SUBSCRIPT)}</TD></TR></TABLE>>'
+        f'{gap}<TD HEIGHT="{size * 0.45:.0f}" WIDTH="1" ALIGN="LEFT">{over}</TD></TR><TR>'
+        f'<TD ALIGN="LEFT" VALIGN="BOTTOM">{cell(name.below, size * SUBSCRIPT)}</TD></TR></TABLE>>'
     )
 
 
@@ -112,7 +115,8 @@ def _fixed(text: str, size: float) -> str:
     """Return the width of a cell whose text has a combining sign, which the engine measures as a letter."""
     if not set(MISMEASURED) & set(text):
         return ""
-    return f' FIXEDSIZE="TRUE" WIDTH="{text_width(text, size) - 3:.0f}" HEIGHT="{size * 1.15:.0f}"'
+    wide = text_width(text, size)
+    return f' FIXEDSIZE="TRUE" WIDTH="{wide:.0f}" HEIGHT="{size * 1.15:.0f}" ALIGN="LEFT" BALIGN="LEFT"'
 
 
 def pinned(x: float, y: float, half_width: float, half_height: float) -> str:
@@ -123,7 +127,9 @@ def pinned(x: float, y: float, half_width: float, half_height: float) -> str:
 
 def plain_text(text: str) -> str:
     """Return a text without the signs that the bundled engine cannot draw."""
-    return "".join(PLAIN_SIGNS.get(sign, sign) for sign in text)
+    for sign, plain in PLAIN_SIGNS.items():
+        text = text.replace(sign, plain)
+    return text
 
 
 # ---- nodes
@@ -192,17 +198,11 @@ def _labels(panel: Panel) -> Iterator[str]:
     """Yield the names beside the layers: right of the wire that leaves, or left where there is more room."""
     picture = panel.picture
     taken = {point for wire in picture.wires if wire.routed for point in wire.points}
-    named: set[tuple[int, int]] = set()
-    for key, box in picture.placement.boxes.items():
-        item = picture.scene.items[key]
-        if item.kind != "layer" or item.name is None:
-            continue
+    for key, sign in name_sides(picture.scene, picture.placement.boxes, taken.__contains__).items():
+        item, box = picture.scene.items[key], picture.placement.boxes[key]
+        assert item.name is not None
         half = name_width(item.name, LABEL_FONT) / 2
-        sides = name_places(item.name, box)
-        sign = min(sides, key=lambda sign: (bool(sides[sign] & named), len(sides[sign] & taken)))
-        named |= sides[sign]
-        aside = 8 if set(MISMEASURED) & set(item.name.base) else 6  # such a name is drawn wider than its cell
-        x = panel.x + box.x + sign * (half + aside) / UNIT
+        x = panel.x + box.x + sign * (half + ASIDE) / UNIT
         y = panel.y + box.y + box.half_height + 1
         yield (
             f'{quote(f"{panel.prefix}name of {key}")} [class="label" shape=plaintext '

@@ -10,6 +10,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
 from lstmgraph.errors import DrawingError, nearest
 from lstmgraph.visual.engine import LAYERED, PINNED, check_engine, render
 from lstmgraph.visual.scene import has_recur
@@ -18,6 +20,7 @@ from lstmgraph.visual.svg import readable
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".gv")
 PREFIX = "figure_"
 LARGEST = 100
+WORDS = ("theme", "labels", "direction", "state", "name")  # options that are one word each
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,15 @@ class Figure:
         content = self._content(path.suffix.lower())
         try:
             _write(path, content)
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+            reason = getattr(error, "strerror", None) or str(error)
             raise DrawingError(f"save: {path} cannot be written: {reason}; choose another path") from error
         return path
 
     def _content(self, suffix: str) -> bytes:
         if suffix not in SUFFIXES:
             raise DrawingError(
-                f"save: got a file name ending in {suffix or 'nothing'!r}, expected one of "
+                f"save: got a file name ending in {repr(suffix) if suffix else 'nothing'}, expected one of "
                 f"{', '.join(SUFFIXES)}{nearest(suffix, list(SUFFIXES))}"
             )
         if suffix == ".svg":
@@ -143,8 +146,9 @@ class Figure:
                 return
         import webbrowser
 
-        path = Path(tempfile.mkdtemp(prefix="lstmgraph-")) / "figure.svg"
-        webbrowser.open(self.save(path).as_uri())
+        path = self.save(Path(tempfile.mkdtemp(prefix="lstmgraph-")) / "figure.svg")
+        if not webbrowser.open(path.as_uri()):
+            print(f"no web browser found; the figure is {path}")
 
     def _repr_svg_(self) -> str:
         return self.svg
@@ -161,25 +165,26 @@ def draw(
     scale: float = 1.0,
     **options: Any,
 ) -> Figure:
-    """Draw a cell, a network, a program or what a program recorded.
+    """Draw a cell, its graph, a network, a program or what a program recorded.
 
     Parameters
     ----------
-    thing : Cell, Network, Program or dict
-        What is drawn: a cell or its adjoint, a network, a compiled program, or the dictionary that
+    thing : Cell, networkx.MultiDiGraph, Network, Program or dict
+        What is drawn: a cell or its adjoint, the graph of one, a network, a compiled program, or the dictionary that
         `Program.record` returns. The legend needs none.
     figure : str, optional
         The kind of figure. Of a cell: ``cell`` (the cell-state figure, the default), ``core-idea``, ``gate``,
-        ``chain``, ``unrolled``, ``graph`` (every primitive op), ``gradient``, ``diff``; of a network: ``network``;
-        of a program: ``plan``; of a recording: ``film``; and ``legend``.
+        ``chain``, ``unrolled``, ``graph`` (every primitive op; the default of a graph), ``gradient``, ``diff``; of a
+        network: ``network``; of a program: ``plan``; of a recording: ``film``; and ``legend``.
     engine : str, optional
         What draws the picture: "graphviz-pure", "dot" or "pygraphviz"; by default what is there and can.
     scale : float
         How many times larger pictures are.
     **options
         What the kind of figure takes. All take ``theme``: "classic", "dark", "print" or "colour-blind". Those that
-        show a cell's inside take ``labels``, "symbols" (f with its subscript t) or "names" (forget), and
-        ``highlight``, the name of a state, a gate, a layer or any node, or several: the rest fades.
+        show a cell take ``labels``, "symbols" (f with its subscript t) or "names" (forget), and ``highlight``, the
+        name of a state, a gate, a layer or any node, or several: the rest fades. ``cell``, ``core-idea``, ``chain``,
+        ``unrolled`` and ``gradient`` take ``equations``, "below" or "beside". ``docs/figures.md`` lists all.
 
     Returns
     -------
@@ -200,7 +205,8 @@ def draw(
     """
     kinds = figure_kinds()
     figure = figure or _usual(thing)
-    if figure not in kinds:
+    thing = _whole(thing)
+    if not isinstance(figure, str) or figure not in kinds:
         raise DrawingError(
             f"draw: unknown figure {figure!r}, expected one of {', '.join(kinds)}{nearest(str(figure), list(kinds))}"
         )
@@ -221,7 +227,23 @@ def _usual(thing: Any) -> str:
         return "film"
     if hasattr(thing, "plan"):
         return "plan"
-    return "network" if has_recur(thing) else "cell"
+    if has_recur(_whole(thing)):
+        return "network"
+    return "graph" if isinstance(thing, nx.MultiDiGraph) else "cell"
+
+
+def _whole(thing: Any) -> Any:
+    """Return a bare graph as the cell or network that it is of, anything else as it is."""
+    if (
+        not isinstance(thing, nx.MultiDiGraph)
+        or "name" not in thing.graph
+        or any(node is None for _, node in thing.nodes(data="node"))
+    ):
+        return thing
+    from lstmgraph.traced import Cell, Network
+
+    cell = Cell(thing)
+    return Network(thing) if has_recur(cell) else cell
 
 
 @cache
@@ -248,6 +270,9 @@ def _check_options(figure: str, kind: FigureKind, options: dict[str, Any]) -> No
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters]
+    for name in WORDS:
+        if not isinstance(options.get(name, ""), str | None):
+            raise DrawingError(f"draw: got {name} {options[name]!r}, expected a word")
     for name in options:
         if name not in known:
             every = [*known, "engine", "scale"]

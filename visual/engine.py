@@ -46,7 +46,8 @@ def render(dot: str, file_format: str, layout: str, engine: str | None = None, s
     Raises
     ------
     DrawingError
-        If no engine is there, the one asked for is not, or it refuses the text.
+        If no engine is there, the one asked for is not, or it refuses the text. An SVG needs none: where none is
+        there it is written by `lstmgraph.visual.writer`.
     """
     able = ORDER.get(file_format, USUAL)
     chosen = (check_engine(engine),) if engine else able
@@ -68,14 +69,30 @@ def render(dot: str, file_format: str, layout: str, engine: str | None = None, s
             failure = failure or error
     if failure:
         raise failure
+    if file_format == "svg" and not engine:
+        from lstmgraph.visual.writer import write_svg
+
+        drawn = write_svg(dot).encode()
+        _say_once()
+        return drawn
     remedy = " or ".join(INSTALL[name] for name in chosen)
     what = f"engine {engine} is not installed" if engine else f"no engine found that draws {file_format}"
     raise DrawingError(f"{what}; {remedy}; the DOT text needs none (.dot)")
 
 
+@cache
+def _say_once() -> None:
+    """Say, once a process, that an engine would be better."""
+    warnings.warn(
+        "no engine found that draws figures; lstmgraph writes their SVG by itself, PNG and PDF need one; "
+        f"{INSTALL[BUNDLED]}",
+        stacklevel=4,
+    )
+
+
 def check_engine(name: str) -> str:
     """Return the name of an engine, or raise a DrawingError that lists them."""
-    if name not in USUAL:
+    if not isinstance(name, str) or name not in USUAL:
         raise DrawingError(
             f"draw: unknown engine {name!r}, expected one of {', '.join(USUAL)}{nearest(str(name), list(USUAL))}"
         )

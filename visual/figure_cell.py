@@ -1,19 +1,17 @@
 """The figure "cell": the inside of a cell, its conveyors straight lines on top."""
 
-import html
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from lstmgraph.visual.arranged import picture_of, scene_of
-from lstmgraph.visual.dot import plain_text, write_dot
+from lstmgraph.visual.captioned import with_equations
+from lstmgraph.visual.dot import write_dot
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import LAYERED, PINNED
 from lstmgraph.visual.layered import write_layered
 from lstmgraph.visual.look import Look, highlighted
 from lstmgraph.visual.records import Scene
-from lstmgraph.visual.style import CAPTION_FONT
-from lstmgraph.visual.themes import Theme, theme_named
+from lstmgraph.visual.themes import theme_named
 from lstmgraph.visual.wording import describe
 
 
@@ -23,7 +21,7 @@ def figure(
     theme: str = "classic",
     labels: str = "symbols",
     highlight: str | Iterable[str] | None = None,
-    equations: bool = False,
+    equations: bool | str = False,
 ) -> Drawing:
     """Draw a cell in the style of the well-known cell-state figure.
 
@@ -38,27 +36,13 @@ def figure(
         "symbols" (f with its subscript t) or "names" (forget).
     highlight : str or several, optional
         What stands out: a state, a gate, a layer or any node by name.
-    equations : bool
-        Write the cell's equations below the figure.
+    equations : bool or str
+        Write the cell's equations, in the figure's names: True or "below", or "beside".
     """
     colours = theme_named(theme)
     scene = scene_of(cell, "cell", labels)
     drawing = inside(scene, highlighted(colours, scene, highlight), scene.name)
-    return _with_equations(drawing, cell, colours) if equations else drawing
-
-
-def _with_equations(drawing: Drawing, cell: Any, theme: Theme) -> Drawing:
-    """Return a drawing with the cell's equations below it, a line each."""
-    from lstmgraph.notation.equations import equations
-
-    text = str(equations(getattr(cell, "traced", cell)))
-    rows = "".join(f'<TR><TD ALIGN="LEFT">{html.escape(plain_text(line))}</TD></TR>' for line in text.splitlines())
-    label = f'<<TABLE BORDER="0" CELLPADDING="1" CELLSPACING="1">{rows}</TABLE>>'
-    line = f'  graph [labelloc=b fontsize={CAPTION_FONT} fontcolor="{theme.text}" label={label}];\n'
-    dot = drawing.dot.removesuffix("}\n") + line + "}\n"
-    return replace(
-        drawing, dot=dot, description=f"{drawing.description} Its equations: {'; '.join(text.splitlines())}."
-    )
+    return with_equations(drawing, cell, scene, colours, equations)
 
 
 def inside(scene: Scene, look: Look, title: str, description: str = "") -> Drawing:

@@ -1,5 +1,6 @@
 """The figure "core-idea": one state's line through the cell, the rest faded."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -7,16 +8,25 @@ import networkx as nx
 
 from lstmgraph.errors import DrawingError, nearest
 from lstmgraph.visual.arranged import scene_of
+from lstmgraph.visual.captioned import with_equations
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.figure_cell import inside
-from lstmgraph.visual.look import Look, Mark
+from lstmgraph.visual.look import Look, Mark, listed, marks_of
 from lstmgraph.visual.records import Pair, Scene, State
 from lstmgraph.visual.themes import theme_named
 from lstmgraph.visual.wording import called
 
 
-def figure(cell: Any, *, state: str | None = None, theme: str = "classic", labels: str = "symbols") -> Drawing:
-    """Draw the way of one state from its old to its next value.
+def figure(
+    cell: Any,
+    *,
+    state: str | None = None,
+    theme: str = "classic",
+    labels: str = "symbols",
+    highlight: str | Iterable[str] | None = None,
+    equations: bool | str = False,
+) -> Drawing:
+    """Draw the way of one state from its old to its next value, or whatever else is the idea.
 
     Parameters
     ----------
@@ -28,20 +38,30 @@ def figure(cell: Any, *, state: str | None = None, theme: str = "classic", label
         The colours.
     labels : str
         "symbols" or "names".
+    highlight : str or several, optional
+        What is shown in place of a state's way, or beside it where `state` is given: a state, a gate, a layer or any
+        node by name, with the wires to and from it.
+    equations : bool or str
+        Write the cell's equations, in the figure's names: True or "below", or "beside".
     """
     colours = theme_named(theme)
     scene = scene_of(cell, "core-idea", labels)
-    chosen = _chosen(scene, state)
-    path = _path(scene, chosen)
-    marks: dict[str | Pair, Mark] = dict.fromkeys(path, "lit")
-    marks |= dict.fromkeys(pairwise(path), "bold")
-    look = Look(colours, marks, "faded")
-    ops = ", ".join(scene.items[key].text for key in path[1:-1]) or "nothing"
-    text = (
-        f"The core idea of {scene.name}: {called(scene.items[chosen.old])} becomes {called(scene.items[chosen.new])}; "
-        f"on its way there is {ops}. All else is faded."
-    )
-    return inside(scene, look, f"{scene.name}: the core idea", text)
+    marks: dict[str | Pair, Mark] = {}
+    parts = []
+    for name in listed(() if highlight is None else highlight):
+        marks |= {what: "bold" if isinstance(what, tuple) else mark for what, mark in marks_of(scene, name).items()}
+        parts.append(f"{name} with what it reads and feeds")
+    if state is not None or highlight is None:
+        chosen = _chosen(scene, state)
+        path = _path(scene, chosen)
+        marks |= dict.fromkeys(path, "lit")
+        marks |= dict.fromkeys(pairwise(path), "bold")
+        ops = ", ".join(scene.items[key].text for key in path[1:-1]) or "nothing"
+        ends = called(scene.items[chosen.old]), called(scene.items[chosen.new])
+        parts.insert(0, f"{ends[0]} becomes {ends[1]}, on its way there is {ops}")
+    text = f"The core idea of {scene.name}: {'; '.join(parts)}. All else is faded."
+    drawing = inside(scene, Look(colours, marks, "faded"), f"{scene.name}: the core idea", text)
+    return with_equations(drawing, cell, scene, colours, equations)
 
 
 def _chosen(scene: Scene, name: str | None) -> State:

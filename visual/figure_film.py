@@ -11,7 +11,7 @@ from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import PINNED
 from lstmgraph.visual.look import Look
 from lstmgraph.visual.names import number
-from lstmgraph.visual.sketch import caption
+from lstmgraph.visual.sketch import caption, identity
 from lstmgraph.visual.style import CAPTION_FONT, UNIT, text_width
 from lstmgraph.visual.themes import Theme, between, theme_named
 
@@ -20,7 +20,10 @@ WIDTH = 60.0  # of a strip, in grid units
 UNIT_HEIGHT, LEAST_HEIGHT = 1.0, 2.5  # of a unit and of a strip
 GAP = 2.0  # between strips
 SHADES = 32  # steps between nothing and everything
-SCALE, SCALE_BELOW = 33, 3.5  # stripes of the scale, and how far below the strips it stands
+SCALE, SCALE_WIDTH, SCALE_BELOW = 33, 30.0, 4.0  # stripes of the scale, its width, how far below the strips it is
+SMALL = 10  # size of numbers
+SEAM = 0.06  # by how much a unit reaches into the next one: no hairline shows between them
+TICKS = 6  # at most so many steps are numbered
 
 
 def figure(
@@ -108,33 +111,45 @@ def _thinned(values: np.ndarray[Any, Any], units: int) -> tuple[np.ndarray[Any, 
 def _strip(
     theme: Theme, name: str, values: np.ndarray[Any, Any], every: int, left: float, top: float, height: float
 ) -> Iterator[str]:
-    """Yield a box a unit, striped by time, and the strip's outline."""
+    """Yield the strip's ground, a box a unit, striped by time, and the strip's outline."""
     count = values.shape[1]
     each = height / max(count, 1)
+    whole = pinned(left + WIDTH / 2, top - height / 2, WIDTH / 2, height / 2)
+    if values.size:  # what shows through between two stripes
+        ground = shade(theme, float(np.nan_to_num(np.abs(values)).mean()))
+        yield (
+            f'{quote(f"ground of {name}")} [id={identity(f"ground of {name}")} class="ground" shape=box label="" '
+            f'penwidth=0 style=filled fillcolor="{ground}" tooltip={quote(name)} {whole}];'
+        )
     for unit in range(count):
         y = top - (unit + 0.5) * each
-        spot = pinned(left + WIDTH / 2, y, WIDTH / 2, each / 2)
+        seam = SEAM if unit + 1 < count else 0.0
+        spot = pinned(left + WIDTH / 2, y - seam / 2, WIDTH / 2, (each + seam) / 2)
         tip = f"{name}, unit {unit * every}"
         yield (
-            f'{quote(f"{name} {unit}")} [class="unit" shape=box label="" penwidth=0 tooltip={quote(tip)} '
-            f"{spot} {_stripes(theme, values[:, unit])}];"
+            f'{quote(f"{name} {unit}")} [id={identity(f"{name} {unit}")} class="unit" shape=box label="" penwidth=0 '
+            f"tooltip={quote(tip)} {spot} {_stripes(theme, values[:, unit])}];"
         )
-    spot = pinned(left + WIDTH / 2, top - height / 2, WIDTH / 2, height / 2)
     yield (
-        f'{quote(f"frame of {name}")} [class="frame" shape=box label="" color="{theme.items["note"][1]}" '
-        f"penwidth=0.8 tooltip={quote(name)} {spot}];"
+        f'{quote(f"frame of {name}")} [id={identity(f"frame of {name}")} class="frame" shape=box label="" '
+        f'color="{theme.items["note"][1]}" penwidth=0.8 tooltip={quote(name)} {whole}];'
     )
 
 
 def _stripes(theme: Theme, values: np.ndarray[Any, Any]) -> str:
-    """Return one unit's values as colours from left to right; equal neighbours are one stripe."""
-    runs: list[tuple[str, int]] = []
+    """Return one unit's values as colours from left to right; equal neighbours are one stripe.
+
+    A theme without a colour of its own for negative values hatches them: half of each step has it.
+    """
+    runs: list[tuple[str, float]] = []
     for value in values:
         colour = shade(theme, float(value))
-        if runs and runs[-1][0] == colour:
-            runs[-1] = (colour, runs[-1][1] + 1)
-        else:
-            runs.append((colour, 1))
+        hatched = theme.hatched and value < 0
+        for part in ((colour, 0.5), (theme.nothing, 0.5)) if hatched else ((colour, 1.0),):
+            if runs and runs[-1][0] == part[0]:
+                runs[-1] = (part[0], runs[-1][1] + part[1])
+            else:
+                runs.append(part)
     if len(runs) < 2:
         return f'style=filled fillcolor="{runs[0][0] if runs else theme.nothing}"'
     # Graphviz wants the parts to sum to 1 within a hair: the last one takes what is left
@@ -157,27 +172,43 @@ def _units(theme: Theme, name: str, count: int, every: int, left: float, top: fl
     for unit, place in ((shown[0], 0), (shown[-1], len(shown) - 1))[: len(shown)] if shown else ():
         y = top - (place + 0.5) * each
         text = f"unit {unit}"
-        yield caption(f"{name} {text}", text, left - text_width(text, 9) / 2 / UNIT - 0.7, y, theme.quiet, 9)
+        away = text_width(text, SMALL) / 2 / UNIT + 0.7
+        yield caption(f"{name} {text}", text, left - away, y, theme.quiet, SMALL)
 
 
 def _scale(theme: Theme, left: float, y: float, negative: bool) -> Iterator[str]:
-    """Yield the colours of the values from nothing, or from −1, to 1, with their numbers."""
+    """Yield the colours of the values from nothing, or from −1, to 1, with their numbers below."""
     least = -1 if negative else 0
     values = np.linspace(least, 1, SCALE)
-    middle = left + WIDTH / 2
+    middle, half = left + WIDTH / 2, SCALE_WIDTH / 2
     yield (
-        f'"scale" [class="scale" shape=box label="" penwidth=0.8 color="{theme.items["note"][1]}" '
-        f'tooltip="from {number(least)} to 1" {pinned(middle, y, WIDTH / 8, 0.5)} {_stripes(theme, values)}];'
+        f'"scale" [id="scale" class="scale" shape=box label="" penwidth=0.8 color="{theme.items["note"][1]}" '
+        f'tooltip="from {number(least)} to 1" {pinned(middle, y, half, 0.5)} {_stripes(theme, values)}];'
     )
-    for value, sign, text in ((least, -1, "−1" if negative else "0, nothing passes"), (1, 1, "1, everything passes")):
-        away = WIDTH / 8 + text_width(text, 9) / 2 / UNIT + 0.8
-        yield caption(f"scale {value}", text, middle + sign * away, y, theme.quiet, 9)
+    words = {-1: "−1", 0: "0, nothing passes", 1: "1, everything passes"}
+    for value, text in words.items():
+        if value >= least:
+            x = middle - half + SCALE_WIDTH * (value - least) / (1 - least)
+            yield caption(f"scale {value}", text, x, y - 1.5, theme.quiet, SMALL)
 
 
 def _axis(theme: Theme, left: float, bottom: float, steps: int) -> Iterator[str]:
     """Yield the numbers of some steps below the strips."""
-    marks = sorted({0, steps // 4, steps // 2, 3 * steps // 4, max(steps - 1, 0)})
-    for step in marks:
-        x = left + WIDTH * (step + 0.5) / max(steps, 1)
-        yield caption(f"step {step}", str(step), x, bottom - 1.2, theme.quiet, 9)
-    yield caption("steps", "step", left - 2.5, bottom - 1.2, theme.quiet, 9)
+    for step in range(0, steps, _between_ticks(steps)):
+        x = left + WIDTH * (step + 0.5) / steps
+        yield caption(f"step {step}", str(step), x, bottom - 1.2, theme.quiet, SMALL)
+    yield caption("steps", "step", left - 2.5, bottom - 1.2, theme.quiet, SMALL)
+
+
+def _between_ticks(steps: int) -> int:
+    """Return 1, 2 or 5 with zeros behind it: the least that makes so few numbers that they can be read.
+
+    Examples
+    --------
+    >>> [_between_ticks(steps) for steps in (0, 6, 7, 40, 1000)]
+    [1, 1, 2, 10, 200]
+    """
+    every = 1
+    while steps > every * TICKS:
+        every = every * 5 // 2 if str(every)[0] == "2" else every * 2
+    return every

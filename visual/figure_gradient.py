@@ -5,6 +5,7 @@ from typing import Any
 
 from lstmgraph.errors import DrawingError
 from lstmgraph.visual.arranged import picture_of, scene_of
+from lstmgraph.visual.captioned import with_equations
 from lstmgraph.visual.curves import Place
 from lstmgraph.visual.dot import Panel, document, panel_lines, quote, way
 from lstmgraph.visual.drawing import Drawing
@@ -29,6 +30,7 @@ def figure(
     theme: str = "classic",
     labels: str = "symbols",
     highlight: str | Iterable[str] | None = None,
+    equations: bool | str = False,
 ) -> Drawing:
     """Draw the gradient of a cell.
 
@@ -45,6 +47,8 @@ def figure(
         "symbols" or "names".
     highlight : str or several, optional
         What stands out in the adjoint cell, by name.
+    equations : bool or str
+        Write the equations of the cell that is drawn: True or "below", or "beside".
     """
     colours = theme_named(theme)
     scene = scene_of(cell, "gradient", labels)
@@ -52,7 +56,7 @@ def figure(
         from lstmgraph.autodiff import gradient
 
         adjoint = gradient(getattr(cell, "traced", cell))
-        made = cell_figure(adjoint, theme=theme, labels=labels, highlight=highlight)
+        made = cell_figure(adjoint, theme=theme, labels=labels, highlight=highlight, equations=equations)
         text = f"The adjoint of {scene.name}, from the cotangents of its results to those of what it reads. "
         return Drawing(made.dot, made.layout, f"{scene.name}: the gradient", text + made.description)
     if highlight is not None:
@@ -70,7 +74,8 @@ def figure(
         "previous states, undiminished along the straight lines but for what multiplies there."
     )
     dot = document(f"{scene.name} gradient", lines, colours)
-    return Drawing(dot, PINNED, f"{scene.name}: the way of the gradient", text)
+    drawing = Drawing(dot, PINNED, f"{scene.name}: the way of the gradient", text)
+    return with_equations(drawing, cell, scene, colours, equations)
 
 
 def _way_back(picture: Picture, theme: Theme) -> Iterator[str]:

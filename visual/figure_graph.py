@@ -1,6 +1,5 @@
 """The figure "graph": every primitive op of a cell or network as a node, shapes on the wires."""
 
-import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,15 +8,15 @@ import networkx as nx
 from lstmgraph.errors import DrawingError, nearest
 from lstmgraph.graph import LEAVES, Node, keys_of, node_of, operands
 from lstmgraph.plugins import ops
-from lstmgraph.visual.dot import POINTS_PER_INCH, plain_text, quote
+from lstmgraph.visual.dot import plain_text, quote
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import LAYERED
+from lstmgraph.visual.fixed import fixed_label, fixed_size
 from lstmgraph.visual.layered import head, rank_of
-from lstmgraph.visual.look import Look, Mark, Paint, paint_kind, paint_wire
+from lstmgraph.visual.look import Look, Mark, Paint, listed, paint_kind, paint_wire
 from lstmgraph.visual.names import number
 from lstmgraph.visual.records import Pair
 from lstmgraph.visual.scene import graph_of
-from lstmgraph.visual.style import text_width
 from lstmgraph.visual.themes import theme_named
 
 SMALL, LEAST = 9, 25  # the size of shapes on wires; the least width and height of a node, in points
@@ -48,7 +47,7 @@ def figure(
     look = _look(theme, graph, names, labels, highlight)
     lines = head(title, rank, look.theme, "ranksep=0.4 nodesep=0.25")
     for key, name in names.items():
-        drawn = _node(look, name, node_of(graph, key), labels.get(key, ""))
+        drawn = _node(look, name, node_of(graph, key), labels.get(key, ""), [names[s] for s in operands(graph, key)])
         lines.append(f"  {quote(name)} [id={quote(name)} {drawn}];")
     for key, name in names.items():
         for place, source in enumerate(operands(graph, key)):
@@ -58,7 +57,7 @@ def figure(
             identity = quote(f"{pair[0]}_to_{name}")
             tip = f"operand {place} of {name}: {pair[0]} [{_shape(node)}]"
             lines.append(
-                f"  {quote(pair[0])} -> {quote(name)} [label={_shape_label(_shape(node))} id={identity} "
+                f"  {quote(pair[0])} -> {quote(name)} [label={fixed_label(_shape(node), SMALL)} id={identity} "
                 f'class="wire" tooltip={quote(tip)} color="{paint.line}" fontcolor="{paint.text}" '
                 f"penwidth={paint.pen - 0.3:g}{style}];"
             )
@@ -80,7 +79,7 @@ def _look(
         return Look(theme_named(theme))
     marks: dict[str | Pair, Mark] = {}
     known = {key: {name, labels.get(key, ""), node_of(graph, key).name} - {""} for key, name in names.items()}
-    for word in [wanted] if isinstance(wanted, str) else wanted:
+    for word in listed(wanted):
         found = [key for key, words in known.items() if word in words]
         if not found:
             every = [word for words in known.values() for word in sorted(words)]
@@ -102,9 +101,11 @@ def _shape(node: Node) -> str:
     return "×".join(str(dim) for dim in node.shape)
 
 
-def _node(look: Look, name: str, node: Node, label: str) -> str:
+def _node(look: Look, name: str, node: Node, label: str, sources: list[str]) -> str:
     """Return class, shape, colours, text and tooltip of a node; parameters and numbers are small notes."""
-    tip = f"tooltip={quote(f'{name}: {node.op} {node.name or label} [{_shape(node)}]')}"
+    what = " ".join(word for word in (f"{name}: {node.op}", node.name or label, f"[{_shape(node)}]") if word)
+    equation = f"\n{name} = {node.op}({', '.join(sources)})" if sources else ""
+    tip = f"tooltip={quote(what + equation)}"
     if node.op in ("parameter", "constant"):
         text = node.name if node.op == "parameter" else number(node.attr("value"))
         paint = paint_kind(look, name, "note")
@@ -125,21 +126,8 @@ def _node(look: Look, name: str, node: Node, label: str) -> str:
 
 
 def _sized(text: str, size: float) -> str:
-    """Return how large a node with a text is: by our measure, or engines with other fonts would place it elsewhere."""
-    lines = text.split("\n")
-    wide = max(LEAST, max(text_width(line, size) for line in lines) + 14)
-    high = max(LEAST, len(lines) * size * 1.2 + 10)
-    wide = high if len(lines) == 1 and wide <= LEAST + 4 else wide
-    return f"fixedsize=true width={wide / POINTS_PER_INCH:.3f} height={high / POINTS_PER_INCH:.3f}"
-
-
-def _shape_label(text: str) -> str:
-    """Return the label of a wire, as wide as we measure it."""
-    wide, high = text_width(text, SMALL) + 8, SMALL * 1.2 + 1
-    return (
-        '<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="0"><TR><TD FIXEDSIZE="TRUE" '
-        f'WIDTH="{wide:.0f}" HEIGHT="{high:.0f}">{html.escape(text)}</TD></TR></TABLE>>'
-    )
+    """Return how large a node with a text is."""
+    return fixed_size([(line, size) for line in text.split("\n")], (14, 10), LEAST)
 
 
 def _colours(paint: Paint) -> str:

@@ -10,10 +10,10 @@ from lstmgraph.visual.look import Look
 from lstmgraph.visual.names import NOW
 from lstmgraph.visual.records import Item, Name, Spot
 from lstmgraph.visual.sketch import caption, end, run, stand
-from lstmgraph.visual.style import CIRCLE_SIZE, LAYER_SIZE, TERMINAL_SIZE
+from lstmgraph.visual.style import CAPTION_FONT, CIRCLE_SIZE, LAYER_SIZE, TERMINAL_SIZE, UNIT
 from lstmgraph.visual.themes import theme_named
 
-STEP, UP = 13, 5  # from one sign to the next; of the signs over their captions
+STEP, UP, TOP = 13, 5, 1.8  # from one sign to the next; height of the signs and of the upper side of their captions
 # caption -> ways, each with whether it ends in an arrowhead; around (0, 0)
 WIRES: dict[str, list[tuple[list[Place], bool]]] = {
     "vector\ntransfer": [([(-3, 0), (3, 0)], True)],
@@ -23,7 +23,7 @@ WIRES: dict[str, list[tuple[list[Place], bool]]] = {
     ],
     "copy": [
         ([(-3, 0), (0.5, 0), (0.5, 1.3), (3, 1.3)], True),
-        ([(-1.2, 0), (0.5, 0), (0.5, -1.3), (3, -1.3)], True),
+        ([(-0.4, 0), (0.5, 0), (0.5, -1.3), (3, -1.3)], True),
     ],
 }
 
@@ -63,4 +63,5 @@ def figure(thing: Any = None, *, theme: str = "classic") -> Drawing:
 
 
 def _caption(text: str, x: float, look: Look) -> str:
-    return caption(f"caption {text}".replace("\n", " "), text, x, 0, look.theme.label)
+    half = len(text.split("\n")) * CAPTION_FONT * 0.65 / UNIT
+    return caption(f"caption {text}".replace("\n", " "), text, x, TOP - half, look.theme.label)

@@ -12,9 +12,10 @@ from lstmgraph.plugins import ops
 from lstmgraph.visual.dot import plain_text, quote
 from lstmgraph.visual.drawing import Drawing
 from lstmgraph.visual.engine import LAYERED
+from lstmgraph.visual.fixed import fixed_label, fixed_size
 from lstmgraph.visual.layered import head, rank_of
 from lstmgraph.visual.look import Look, paint_kind
-from lstmgraph.visual.style import PEN
+from lstmgraph.visual.style import CAPTION_FONT, PEN
 from lstmgraph.visual.themes import theme_named
 
 # form of a stage -> kind of item whose colours it has, and what it is called
@@ -26,6 +27,9 @@ FORMS = {
     "reduce": ("sum", "sums over all rows"),
 }
 MOST = 6  # different ops that a node names
+SMALL, NOTE = 10, 9  # sizes of what a level does, and of what is handed on
+AROUND = (18, 9)  # points that a level is wider and higher than its text
+SIDE = {"TB": "e", "BT": "e", "LR": "n", "RL": "n"}  # where the loop of the steps runs: beside the levels
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,11 @@ def figure(program: Any, *, direction: str = "down", theme: str = "classic") -> 
     for place, group in enumerate(groups):
         levels = list(_levels(plan, group, sizes))
         total = [total[0] + sum(x.products for x in levels), total[1] + sum(x.others for x in levels)]
-        lines += _cluster(look, plan, group, place, levels)
-    lines += _edges(plan, groups, look)
+        lines += _cluster(look, plan, group, place, levels, SIDE[rank])
+    lines += _edges(plan, groups, look, SIDE[rank])
+    note = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
+    note = f"{note}; a row is one step of one sequence" if note else "a row is one step of one sequence"
+    lines.append(f"  graph [fontsize={SMALL} label={fixed_label(note, SMALL)}];")
     text = (
         f"The plan of {name} in {len(groups)} stages: "
         + "; ".join(_heading(plan, group) for group in groups)
@@ -144,31 +151,37 @@ def _sign(name: str) -> str:
     return text or name.replace("_", " ")
 
 
-def _cluster(look: Look, plan: Any, group: list[Any], place: int, levels: list[Level]) -> Iterator[str]:
+def _cluster(look: Look, plan: Any, group: list[Any], place: int, levels: list[Level], loop: str) -> Iterator[str]:
     stage = group[0]
-    paint = paint_kind(look, "", FORMS[stage.form][0])
+    paint, heading = paint_kind(look, "", FORMS[stage.form][0]), f"{place + 1}. {_heading(plan, group)}"
     yield f"  subgraph {quote(f'cluster_{place}')} {{"
     yield (
-        f'    graph [class="stage" label={quote(f"{place + 1}. {_heading(plan, group)}")} labeljust=l fontsize=12 '
+        f'    graph [id="stage_{place}" class="stage" label={fixed_label(heading, CAPTION_FONT)} labeljust=l '
+        f"labelloc={'b' if loop == 'n' else 't'} "
         f'style="rounded,filled" fillcolor="{paint.fill}" color="{paint.line}" fontcolor="{paint.text}" margin=10 '
-        f"tooltip={quote(_heading(plan, group))}];"
+        f"fontsize={CAPTION_FONT} tooltip={quote(heading)}];"
     )
     plain = paint_kind(look, "", "note")
     for number, level in enumerate(levels):
         cost = [f"{level.products:,} multiply-adds" if level.products else "", f"{level.others:,} values"]
         cost = [word for word in cost if word and not word.startswith("0 ")]
-        label = "\n".join([*level.lines, *([f"{' + '.join(cost)} a row"] if cost else [])])
+        lines = [*level.lines, *([f"{' + '.join(cost)} a row"] if cost else [])]
+        label, size = "\n".join(lines), fixed_size([(line, SMALL) for line in lines], AROUND)
         yield (
             f'    {quote(f"{place}.{number}")} [id={quote(f"stage_{place}_{number}")} class="level" shape=box '
             f'style="rounded,filled" fillcolor="{plain.fill}" color="{paint.line}" fontcolor="{paint.text}" '
-            f'fontsize=10 margin="0.12,0.06" penwidth={PEN} label={quote(label)} tooltip={quote(label)}];'
+            f"fontsize={SMALL} {size} penwidth={PEN} label={quote(label)} tooltip={quote(label)}];"
         )
     yield "  }"
     for number in range(1, len(levels)):
-        yield f'  {quote(f"{place}.{number - 1}")} -> {quote(f"{place}.{number}")} [class="wire"];'
+        ends = f"{place}.{number - 1}", f"{place}.{number}"
+        yield (
+            f"  {quote(ends[0])} -> {quote(ends[1])} [id={quote(f'level_{ends[0]}_to_{ends[1]}')} "
+            f'class="wire" tooltip="level {number - 1} to level {number}"];'
+        )
 
 
-def _edges(plan: Any, groups: list[list[Any]], look: Look) -> Iterator[str]:
+def _edges(plan: Any, groups: list[list[Any]], look: Look, side: str) -> Iterator[str]:
     """Yield what each stage hands to later ones, and the loop of a stage that runs over time."""
     made: dict[str, int] = {}
     last: dict[int, int] = {}
@@ -182,15 +195,18 @@ def _edges(plan: Any, groups: list[list[Any]], look: Look) -> Iterator[str]:
         for source, names in sorted(read.items()):
             words = ", ".join(dict.fromkeys(names))
             count = len(set(names))
+            what = f"{count} value{'s' * (count > 1)}"
             yield (
-                f'  {quote(f"{source}.{last[source]}")} -> {quote(f"{place}.0")} [class="wire" '
-                f"label={quote(f' {count}')} tooltip={quote(f'{count} values: {words}')} "
+                f"  {quote(f'{source}.{last[source]}')} -> {quote(f'{place}.0')} "
+                f'[id="stage_{source}_to_{place}" class="wire" '
+                f"label={fixed_label(what, NOTE, 14)} tooltip={quote(f'{what}: {words}')} "
                 f"ltail={quote(f'cluster_{source}')} lhead={quote(f'cluster_{place}')}];"
             )
         if group[0].form == "recur":
+            port = f":{side}" if last[place] else ""
             yield (
-                f'  {quote(f"{place}.{last[place]}")} -> {quote(f"{place}.0")} [class="state" constraint=false '
-                f'style=dashed color="{look.theme.items["frame"][1]}" label=" next step" '
+                f'  {quote(f"{place}.{last[place]}")}{port} -> {quote(f"{place}.0")}{port} [id="stage_{place}_loop" '
+                f'class="state" constraint=false style=dashed label={fixed_label("next step", NOTE)} '
                 f'tooltip="states, to the next step"];'
             )
         made.update({key: place for stage in group for _, key in stage.results})

@@ -111,12 +111,20 @@ class Grid:
         for x, y in ways.get(kind, []):
             self.owner[self.index(x, y)] = FREE
 
-    def reserve(self, places: Iterable[Point]) -> None:
+    def reserve(self, places: Iterable[Point], cost: float = OVER_NAME) -> None:
         """Make steps dearer where a layer's name is to stand."""
         for place in places:
             point = self.index(*place)
-            self.cost_level[point] += OVER_NAME
-            self.cost_upright[point] += OVER_NAME
+            self.cost_level[point] += cost
+            self.cost_upright[point] += cost
+
+    def hugging(self, chain: Iterable[tuple[int, int]]) -> int:
+        """Return how many steps of a chain of (point, direction) lead along wires, a unit beside them."""
+        found = 0
+        for there, way in chain:
+            marks, aside = (self.upright, self.deltas[0]) if way & 1 else (self.level, 1)
+            found += bool(marks[there - aside]) + bool(marks[there + aside])
+        return found
 
     def around(self, box: Box) -> list[int]:
         """Return the points that a box and its lanes take."""

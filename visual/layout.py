@@ -5,11 +5,10 @@ layer opens a column; an op stands in the column of its operand, or opens one wh
 taken. All numbers are grid units; the frame's lower left corner is (0, 0).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import ceil
-
-import networkx as nx
 
 from lstmgraph.visual.bundles import enters, find_bundles, links
 from lstmgraph.visual.columns import Columns, assign_columns, rearranged
@@ -42,6 +41,14 @@ class Choice:
         Another order of the layers, of the inputs, of the conveyors, of the states without one.
     wider : frozenset of str
         Layers beside whose names a wire has room.
+    shielded : frozenset of str
+        Layers whose names no wire shall run through, whatever way it has to take.
+    leftward : frozenset of str
+        Layers whose names have room at the left.
+    lifted : frozenset of str
+        Outputs that stand straight above what they show.
+    gap : int
+        By how much the ops stand higher above the layers: wires have room there, above the layers' names.
     spread : int
         By how much rows and columns stand further apart.
     """
@@ -53,6 +60,10 @@ class Choice:
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     wider: frozenset[str] = frozenset()
+    shielded: frozenset[str] = frozenset()
+    leftward: frozenset[str] = frozenset()
+    lifted: frozenset[str] = frozenset()
+    gap: int = 0
     spread: int = 0
 
 
@@ -76,14 +87,18 @@ def place(scene: Scene, choice: Choice | None = None, columns: Columns | None = 
     counts = {key: entering(key, scene, bundles) for key in scene.items}
     sizes = {key: size_of(item, counts[key]) for key, item in scene.items.items()}
     across, right = _column_places(scene, columns, sizes, bundles, choice)
-    outputs = scene.of_kind("output")
+    outputs = [key for key in scene.of_kind("output") if key not in choice.lifted]
     width = right + 6 + sum(_step(sizes[key]) for key in outputs[1:]) + (3 if outputs else 0)
-    heights, height = _heights(scene, columns, chosen, len(bundles), choice.spread)
+    heights, height = _heights(scene, columns, chosen, len(bundles), choice)
     boxes = {
         key: Box(across[column], heights[key], *sizes[key], ports_of(scene.items[key], sizes[key], counts[key]))
         for key, column in columns.of.items()
     }
-    boxes.update(_terminals(scene, sizes, columns, heights, (width, height)))
+    boxes.update(_states_and_inputs(scene, sizes, heights, width))
+    tops = _outputs(scene, sizes, columns, boxes, choice.lifted, (width, height))
+    if choice.lifted and _overlap(tops.values()):
+        return place(scene, replace(choice, lifted=frozenset()), columns)
+    boxes.update(tops)
     return Placement(
         boxes=boxes,
         bundles=bundles,
@@ -130,15 +145,16 @@ def _rows(scene: Scene, columns: Columns, wanted: Mapping[str, float]) -> dict[s
 
 
 def _heights(
-    scene: Scene, columns: Columns, rows: Mapping[str, float], bundles: int, spread: int
+    scene: Scene, columns: Columns, rows: Mapping[str, float], bundles: int, choice: Choice
 ) -> tuple[dict[str, int], int]:
     """Return the height of each placed item and of each state's line, and the frame's height."""
     below = [state.name for state in scene.states if state.name not in scene.conveyors]
-    step = ROW + spread
-    layer_row = LAYER_ROW + spread if scene.of_kind(*LAYERS) else LAYER_ROW - ROW
+    step = ROW + choice.spread
+    layer_row = LAYER_ROW + choice.spread if scene.of_kind(*LAYERS) else LAYER_ROW - ROW
     layer_row += BUS_STEP * (max(len(below) - 1, 0) + max(bundles - 1, 0))
-    middle = ceil(max((row + 1 for row in rows.values()), default=0))
-    top = layer_row + step * (middle + len(scene.conveyors)) + (0 if scene.conveyors else 2)
+    middle = max((row + 1 for row in rows.values()), default=0)
+    lowest = layer_row + choice.gap * bool(rows)
+    top = int(lowest + step * (middle + len(scene.conveyors))) + (0 if scene.conveyors else 2)
     found: dict[str, int] = {}
     for place, (state, path) in enumerate(scene.conveyors.items()):
         found.update(dict.fromkeys((*path, f"state {state}"), top - step * place))
@@ -147,7 +163,7 @@ def _heights(
     for key in columns.of:
         if key not in found:
             in_row = scene.items[key].kind in LAYERS
-            found[key] = layer_row if in_row else int(layer_row + step * (middle - rows.get(key, 0.0)))
+            found[key] = layer_row if in_row else int(lowest + step * (middle - rows.get(key, 0.0)))
     return found, top + 4
 
 
@@ -193,6 +209,8 @@ def _column_places(
         if scene.items[key].name is not None:
             room = name_width(scene.items[key].name, LABEL_FONT) / UNIT + NAME_GAP + WIRE_GAP * (key in choice.wider)
             label[column] = max(label[column], room)
+    for key in choice.leftward:
+        label[columns.of[key] - 1] += name_width(scene.items[key].name, LABEL_FONT) / UNIT
     for bundle in bundles:
         if enters(scene, bundle):
             continue
@@ -214,15 +232,8 @@ def _step(size: Size) -> int:
     return 2 * ceil(size[0]) + 1
 
 
-def _terminals(
-    scene: Scene,
-    sizes: Sizes,
-    columns: Columns,
-    heights: Mapping[str, int],
-    frame: tuple[int, int],
-) -> dict[str, Box]:
-    """Return the boxes of states at the left and right, inputs below, outputs above."""
-    width, height = frame
+def _states_and_inputs(scene: Scene, sizes: Sizes, heights: Mapping[str, int], width: int) -> dict[str, Box]:
+    """Return the boxes of states at the left and right, and of inputs below."""
     found: dict[str, Box] = {}
     for state in scene.states:
         y = heights[f"state {state.name}"]
@@ -231,12 +242,33 @@ def _terminals(
             found[key] = Box(x + sign * away, y, *sizes[key])
     for key, x in input_places(scene, FIRST_INPUT).items():
         found[key] = Box(x, -5, *sizes[key])
-    graph = nx.DiGraph(scene.wires)
-    outputs = scene.of_kind("output")
-    outputs.sort(key=lambda key: max((columns.of.get(s, -1) for s in graph.predecessors(key)), default=-1))
-    x = width - 4 + (sizes[outputs[-1]][0] > 3 if outputs else 0)
-    for place, key in enumerate(reversed(outputs)):
-        if place:  # half of each and a unit between
-            x -= ceil(sizes[outputs[-place]][0]) + ceil(sizes[key][0]) + 1
-        found[key] = Box(int(x), height + 5, *sizes[key])
     return found
+
+
+def _outputs(
+    scene: Scene,
+    sizes: Sizes,
+    columns: Columns,
+    boxes: Mapping[str, Box],
+    lifted: Collection[str],
+    frame: tuple[int, int],
+) -> dict[str, Box]:
+    """Return the boxes of outputs above the frame: at its right end, or straight above what they show."""
+    (width, height), found = frame, dict[str, Box]()
+    outputs = scene.of_kind("output")
+    outputs.sort(key=lambda key: max((columns.of.get(s, -1) for s in scene.sources(key)), default=-1))
+    aside = [key for key in outputs if key not in lifted]
+    x = width - 4 + (sizes[aside[-1]][0] > 3 if aside else 0)
+    for place, key in enumerate(reversed(aside)):
+        if place:  # half of each and a unit between
+            x -= ceil(sizes[aside[-place]][0]) + ceil(sizes[key][0]) + 1
+        found[key] = Box(int(x), height + 5, *sizes[key])
+    for key in lifted:
+        found[key] = Box(boxes[scene.sources(key)[0]].x, height + 5, *sizes[key])
+    return found
+
+
+def _overlap(boxes: Iterable[Box]) -> bool:
+    """Whether two of some boxes of one height stand closer than half a unit."""
+    order = sorted(boxes, key=lambda box: box.x)
+    return any(b.x - a.x < a.half_width + b.half_width + 0.5 for a, b in pairwise(order))

@@ -1,7 +1,7 @@
 """How one figure paints its items and wires: a theme, and marks on what it wants to show."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lstmgraph.errors import DrawingError, nearest
@@ -53,7 +53,9 @@ class Paint:
 
 def paint_item(look: Look, item: Item) -> Paint:
     """Return how an item is painted."""
-    return paint_kind(look, item.key, item.kind)
+    paint = paint_kind(look, item.key, item.kind)
+    bare = item.form == "text" and look.mark(item.key) in ("added", "removed")
+    return replace(paint, text=paint.line) if bare else paint
 
 
 def paint_kind(look: Look, key: str, kind: str) -> Paint:
@@ -80,9 +82,9 @@ def paint_name(look: Look, item: Item) -> str:
     return look.theme.faded_text if look.mark(item.key) == "faded" else look.theme.label
 
 
-def paint_wire(look: Look, pair: Pair) -> Paint:
-    """Return how a wire is painted."""
-    theme, mark = look.theme, look.mark(pair)
+def paint_wire(look: Look, what: str | Pair) -> Paint:
+    """Return how a wire is painted: one of the scene, or one that belongs to an item."""
+    theme, mark = look.theme, look.mark(what)
     line = {"faded": theme.faded_wire, "added": theme.added, "removed": theme.removed}.get(mark, theme.wire)
     style = "dashed" if mark == "removed" else ""
     text = theme.faded_text if mark == "faded" else theme.quiet
@@ -112,12 +114,27 @@ def highlighted(theme: Theme, scene: Scene, names: str | Iterable[str] | None) -
     if names is None:
         return Look(theme)
     marks: dict[str | Pair, Mark] = {}
-    for name in [names] if isinstance(names, str) else names:
-        found = pairs_of(scene, name)
-        marks.update(dict.fromkeys(found, "lit"))
-        marks.update({end: "lit" for pair in found for end in pair})
-        marks.update(dict.fromkeys(_keys(scene, name), "lit"))
+    for name in listed(names):
+        marks.update(marks_of(scene, name))
     return Look(theme, marks, "faded")
+
+
+def listed(names: str | Iterable[str]) -> list[str]:
+    """Return one name or several as a list, or raise a DrawingError if they are no names."""
+    found = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
+    if not all(isinstance(name, str) for name in found):
+        raise DrawingError(f"draw: got highlight {names!r}, expected the name of what stands out, or several names")
+    return found
+
+
+def marks_of(scene: Scene, name: str) -> dict[str | Pair, Mark]:
+    """Return the marks of what is named, with its wires and their ends; a DrawingError where there is nothing."""
+    marks: dict[str | Pair, Mark] = {}
+    found = pairs_of(scene, name)
+    marks.update(dict.fromkeys(found, "lit"))
+    marks.update({end: "lit" for pair in found for end in pair})
+    marks.update(dict.fromkeys(_keys(scene, name), "lit"))
+    return marks
 
 
 def pairs_of(scene: Scene, name: str) -> list[Pair]:
@@ -130,14 +147,24 @@ def pairs_of(scene: Scene, name: str) -> list[Pair]:
     return [pair for pair in scene.wires if set(pair) & set(keys)]
 
 
-def _keys(scene: Scene, name: str) -> list[str]:
-    """Return the items of a name, or raise a DrawingError."""
+def named_keys(scene: Scene, name: str) -> list[str]:
+    """Return the items of a name."""
     words = [name, *(f"{kind}:{name}" for kind in ("input", "old", "new", "output", "sum"))]
     keys = [word for word in words if word in scene.items]
     # a layer and a terminal may share a name: the layer is what is spoken of
-    keys = keys[:1] if name in scene.items else keys
+    return keys[:1] if name in scene.items else keys
+
+
+def known_names(scene: Scene) -> list[str]:
+    """Return every name by which something can be shown."""
+    return list(dict.fromkeys(key.partition(":")[2] or key for key in scene.items))
+
+
+def _keys(scene: Scene, name: str) -> list[str]:
+    """Return the items of a name, or raise a DrawingError."""
+    keys = named_keys(scene, name)
     if not keys:
-        known = list(dict.fromkeys(key.partition(":")[2] or key for key in scene.items))
+        known = known_names(scene)
         raise DrawingError(
             f"draw: {scene.name} has nothing named {name!r} to show, expected one of {', '.join(known)}"
             f"{nearest(str(name), known)}"

@@ -15,15 +15,38 @@ LAYERS: tuple[Kind, ...] = ("layer", "sum")
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name as mathematics writes it: base and subscript."""
+    """A name as mathematics writes it.
+
+    Parameters
+    ----------
+    base : str
+        The letter or word, with its marks.
+    time : str
+        The step, below the base.
+    words : str
+        What else stands below it, before the time: ``re`` of h_re.
+    above : str
+        What stands above it: ``slow`` of a cell's layer slow.forget.
+    lag : int
+        How many steps earlier than others of its kind it is: what delays keep.
+    """
 
     base: str
-    sub: str = ""
+    time: str = ""
+    words: str = ""
+    above: str = ""
+    lag: int = 0
+
+    @property
+    def below(self) -> str:
+        """What stands below the base."""
+        return ",".join(part for part in (self.words, self.time) if part)
 
     @property
     def plain(self) -> str:
         """The name in one line of text."""
-        return f"{self.base}_{self.sub}" if self.sub else self.base
+        below = f"{{{self.below}}}" if self.words else self.below
+        return self.base + ("_" + below if below else "") + (f"^{{{self.above}}}" if self.above else "")
 
 
 @dataclass(frozen=True, slots=True)

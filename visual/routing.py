@@ -13,15 +13,20 @@ from math import inf
 
 from lstmgraph.visual.beside import covered, name_places
 from lstmgraph.visual.grid import ENTRIES, EXITS, FREE, RIGHT, Grid
-from lstmgraph.visual.records import Pair, Placement, Point, Scene, Wire
+from lstmgraph.visual.records import LAYERS, Kind, Pair, Placement, Point, Scene, Wire
+from lstmgraph.visual.rerouting import reroute
 from lstmgraph.visual.search import FORK, Chain, Displacing, Goal, Search
 
 EFFORT = 450_000  # states that the wires of one figure may visit
-GREED = {0: 1.15, 40: 1.3, 60: 2.0}  # from so many wires on, ways may cost so much more than the cheapest
+GREED = {0: 1.6, 40: 1.6, 60: 2.0}  # from so many wires on, ways may cost so much more than the cheapest
 DISPLACING = 30  # so many wires may displace others
 WEAR = 15.0  # what it costs more to displace a wire where one was displaced before
 
 BEND_COST, CROSSING_COST, LENGTH_COST = 10.0, 18.0, 0.35  # what makes the wires of a picture worse
+STUB, STUB_COST = 5, 10.0  # so does one that leaves its trunk just beside a box, at whose other side one may too
+HUG_COST = 0.4  # a step of a wire a unit beside another wire
+NAME_COST = 40.0  # a name with a wire through it
+SIDE_COST, PORT_COST = 6.0, 4.0  # so does a wire that enters a layer from the side, or a box beside its middle
 LIKELY = 0.6  # the part of a rival's cost that wires still to be routed will cost too
 
 
@@ -41,7 +46,7 @@ class Rival:
 
 
 @dataclass
-class _Tree:
+class Tree:
     """The points that one source's wires have reached: point -> (previous point, direction of arrival)."""
 
     points: dict[int, tuple[int, int]]
@@ -49,7 +54,7 @@ class _Tree:
 
 
 @dataclass(frozen=True)
-class _Way:
+class Way:
     """The way of one link: points from the source on, up to `branch` shared, and what it costs."""
 
     points: tuple[int, ...]
@@ -71,7 +76,7 @@ def route(scene: Scene, placement: Placement, budget: Budget | None = None) -> t
     """
     router = Router(scene, placement, budget or Budget())
     router.run()
-    router.refine()
+    reroute(router)
     return router.wires()
 
 
@@ -83,6 +88,11 @@ def conveyor_pairs(scene: Scene) -> set[Pair]:
             stops = (state.old, *scene.conveyors[state.name], state.new)
             found.update(pairwise(stops))
     return found
+
+
+def entry_cost(kind: Kind, sideways: bool, port: int) -> float:
+    """Return what it costs that a wire enters an item otherwise than a layer in the middle from below."""
+    return SIDE_COST if sideways and kind in LAYERS else PORT_COST * bool(port)
 
 
 def greed_for(wires: int) -> float:
@@ -102,8 +112,8 @@ class Router:
     nets: dict[str, int] = field(init=False)  # source -> number
     straight: set[Pair] = field(init=False)
     greed: float = field(init=False)
-    trees: dict[str, _Tree] = field(default_factory=dict)
-    ways: dict[Pair, _Way] = field(default_factory=dict)
+    trees: dict[str, Tree] = field(default_factory=dict)
+    ways: dict[Pair, Way] = field(default_factory=dict)
     used: dict[tuple[str, int, int], int] = field(default_factory=dict)  # (item, side, port) -> net
     displaced: int = 0  # how many wires have displaced others
     crossed: int = 0  # how often wires cross
@@ -134,7 +144,7 @@ class Router:
             pair = self.order[heappop(waiting)]
             if pair in self.ways:
                 continue
-            if not self._connect(*pair):
+            if not self.connect(*pair):
                 if rival:
                     return False
                 for other in self._displace(*pair):
@@ -153,6 +163,10 @@ class Router:
         """Return what the wires cost that have a way."""
         return CROSSING_COST * self.crossed + sum(way.cost for way in self.ways.values())
 
+    def whole_cost(self) -> float:
+        """Return what the wires cost that have a way, and those that run through a name."""
+        return self.cost() + NAME_COST * len(self.covered())
+
     def costs(self) -> dict[Pair, float]:
         """Return what each wire costs that has a way, crossings apart."""
         return {pair: way.cost for pair, way in self.ways.items()}
@@ -166,32 +180,20 @@ class Router:
             if source in own or not near.isdisjoint(tree.points) or source not in self.nets:
                 continue
             self.trees[source] = tree
-            self._mark(source, self.nets[source])
+            self.mark(source, self.nets[source])
         kept = {other.nets[source] for source in self.trees}
         names = {net: source for source, net in other.nets.items()}
         self.ways = {pair: way for pair, way in other.ways.items() if pair[0] in self.trees}
         self.used = {lane: self.nets[names[net]] for lane, net in other.used.items() if net in kept}
         self.fixed = {point for pair in self.straight if pair in self.ways for point in self.ways[pair].points}
-        self.crossed = sum(self._crossings(source) for source in self.trees) // 2
+        self.crossed = sum(self.crossings(source) for source in self.trees) // 2
 
-    def refine(self) -> None:
-        """Route the wires of each source once more, now that all others are there; keep what is better."""
-        for source in self.nets:
-            pairs = [pair for pair in self.order if pair[0] == source]
-            if self.budget.left <= 0 or any(pair not in self.ways or pair in self.straight for pair in pairs):
-                continue
-            tree, ways = self.trees[source], {pair: self.ways[pair] for pair in pairs}
-            used = {lane for lane, net in self.used.items() if net == self.nets[source]}
-            before = self.cost()
-            self._remove(source)
-            if all(self._connect(*pair) for pair in pairs) and self.cost() < before:
-                continue
-            self._remove(source)
-            self.trees[source] = tree
-            self.ways.update(ways)
-            self.used.update(dict.fromkeys(used, self.nets[source]))
-            self._mark(source, self.nets[source])
-            self.crossed += self._crossings(source)
+    def lay(self, pair: Pair, way: Way) -> None:
+        """Put a wire that leaves its source by itself on a way."""
+        source, target = pair
+        tree = self.trees.setdefault(source, Tree({way.points[0]: (-1, -1)}))
+        steps = [(there, self.grid.deltas.index(there - here)) for here, there in pairwise(way.points)]
+        self._occupy(source, target, tree, [(way.points[0], steps[0][1]), *steps])
 
     def wires(self) -> tuple[Wire, ...]:
         """Return the wires, in the order of the links; what has no way is straight."""
@@ -229,13 +231,13 @@ class Router:
 
     # ---- one wire
 
-    def _connect(self, source: str, target: str, displacing: bool = False) -> bool:
+    def connect(self, source: str, target: str, displacing: bool = False) -> bool:
         """Search a link's way and mark it as taken; return whether there is one."""
         grid, net = self.grid, self.nets[source]
         start = grid.index(*self._at(source))
-        tree = self.trees.setdefault(source, _Tree({start: (-1, -1)}))
+        tree = self.trees.setdefault(source, Tree({start: (-1, -1)}))
         starts = self._starts(source, tree, start, displacing)
-        self._mark(source, 0)
+        self.mark(source, 0)
         search = Search(
             grid,
             grid.numbers[source],
@@ -247,7 +249,7 @@ class Router:
         chain, visited = search.run(starts, self.budget.left)
         if displacing:
             self._evict(source, target, chain)
-        self._mark(source, net)
+        self.mark(source, net)
         self.budget.left -= visited
         if chain:
             self._occupy(source, target, tree, chain)
@@ -258,7 +260,7 @@ class Router:
         before = set(self.ways)
         self.displaced += 1
         if self.budget.left > 0 and self.displaced <= DISPLACING:
-            self._connect(source, target, True)
+            self.connect(source, target, True)
         return [pair for pair in self.order if pair in before and pair not in self.ways]
 
     def _evict(self, source: str, target: str, chain: Chain) -> None:
@@ -284,18 +286,18 @@ class Router:
             meet(chain[0][0], self.used.get((source, chain[0][1], 0), 0))
         names = {net: name for name, net in self.nets.items()}
         for net in conflicts:
-            self._remove(names[net])
+            self.remove(names[net])
 
-    def _remove(self, source: str) -> None:
+    def remove(self, source: str) -> None:
         """Take all wires of a source away."""
         net = self.nets[source]
-        self.crossed -= self._crossings(source)
-        self._mark(source, 0)
+        self.crossed -= self.crossings(source)
+        self.mark(source, 0)
         self.trees.pop(source, None)
         self.used = {lane: owner for lane, owner in self.used.items() if owner != net}
         self.ways = {pair: way for pair, way in self.ways.items() if pair[0] != source}
 
-    def _crossings(self, source: str) -> int:
+    def crossings(self, source: str) -> int:
         """Return at how many points the wires of a source cross others."""
         level, upright = self.grid.level, self.grid.upright
         tree = self.trees.get(source)
@@ -305,7 +307,7 @@ class Router:
             for point in (tree.points if tree else ())
         )
 
-    def _mark(self, source: str, net: int) -> None:
+    def mark(self, source: str, net: int) -> None:
         """Mark all wires of a source on the grid, with its net or as not there."""
         tree = self.trees.get(source)
         if tree is None:
@@ -318,7 +320,7 @@ class Router:
                     if marks[point] in own:
                         marks[point] = net
 
-    def _occupy(self, source: str, target: str, tree: _Tree, chain: Chain) -> None:
+    def _occupy(self, source: str, target: str, tree: Tree, chain: Chain) -> None:
         grid, net = self.grid, self.nets[source]
         first = chain[0][0]
         trunk: list[int] = []
@@ -342,12 +344,19 @@ class Router:
         before = tree.points[first][1]
         ways = [before if before >= 0 else chain[0][1], *(way for _, way in chain[1:])]
         self.crossed += crossed
-        cost = LENGTH_COST * len(chain) + BEND_COST * sum(one != other for one, other in pairwise(ways))
-        self.ways[source, target] = _Way((*trunk[::-1], *(point for point, _ in chain[1:])), len(trunk) - 1, cost)
+        cost = (
+            LENGTH_COST * len(chain)
+            + HUG_COST * grid.hugging(chain)
+            + BEND_COST * sum(one != other for one, other in pairwise(ways))
+        )
+        if target in self.placement.boxes:
+            cost += STUB_COST * (not way & 1 and len(chain) <= STUB)
+            cost += entry_cost(self.scene.items[target].kind, not way & 1, grid.port[end])
+        self.ways[source, target] = Way((*trunk[::-1], *(point for point, _ in chain[1:])), len(trunk) - 1, cost)
         if (source, target) in self.straight:
             self.fixed.update(point for point, _ in chain)
 
-    def _starts(self, source: str, tree: _Tree, start: int, displacing: bool) -> list[tuple[float, int, int]]:
+    def _starts(self, source: str, tree: Tree, start: int, displacing: bool) -> list[tuple[float, int, int]]:
         """Return (cost, point, direction) of every way to begin: at the source, or as a fork of its trunk."""
         grid, net = self.grid, self.nets[source]
         free = (0, net)
@@ -360,7 +369,7 @@ class Router:
                 found += [(0.0 if side == arrival else FORK, point, side) for side in ways]
         return found
 
-    def _exits(self, source: str, tree: _Tree, displacing: bool) -> list[int]:
+    def _exits(self, source: str, tree: Tree, displacing: bool) -> list[int]:
         """Return the sides on which a source may be left: a single one, once it has a wire."""
         if source in self.placement.merges:
             return [RIGHT]
@@ -386,4 +395,5 @@ class Router:
             closed=frozenset(shut if displacing else shut | held),
             held=held if displacing else frozenset(),
             number=number,
+            from_below=self.scene.items[target].kind in LAYERS,
         )

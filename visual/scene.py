@@ -11,11 +11,22 @@ import networkx as nx
 
 from lstmgraph.errors import DrawingError
 from lstmgraph.graph import Node, named, operands
+from lstmgraph.notation.names import letter
 from lstmgraph.plugins import ops
 from lstmgraph.traced import Network
 from lstmgraph.visual.bodies import body_at
 from lstmgraph.visual.layers import SUMS, Group, Reading, find_groups
-from lstmgraph.visual.names import NAMES, NOW, SYMBOLS, check_labels, layer_names, new_name, number, old_name, shown
+from lstmgraph.visual.names import (
+    NAMES,
+    NOW,
+    SYMBOLS,
+    check_labels,
+    delayed_name,
+    layer_names,
+    leaf_name,
+    number,
+    state_times,
+)
 from lstmgraph.visual.records import Form, Item, Kind, Name, Scene, State
 from lstmgraph.visual.wording import called as word_of
 from lstmgraph.visual.wording import shape_text, tooltip
@@ -207,7 +218,8 @@ class _Maker:
         if node.op == "constant":
             return number(node.attr("value"))
         if node.op == "parameter":
-            return node.name.rpartition(".")[2]
+            word = node.name.rpartition(".")[2]
+            return word if self.as_written else "_".join(map(letter, word.split("_")))
         body = body_at(self.reading, key)
         sign = body.text if body else self.reading.glyph(key).text
         parts = [self._fixed_text(source) for source in ([body.entry] if body else operands(self.graph, key))]
@@ -230,9 +242,8 @@ class _Maker:
         what = {"old": f"state {name} before the step", "new": f"state {name} after the step"}.get(
             kind, f"{kind} {name}"
         )
-        self.items[key] = Item(
-            key, kind, form, name=Name(shown(shown_name), NOW), tooltip=f"{what} {shape}", shape=shape
-        )
+        drawn = Name(shown_name, NOW) if self.as_written else leaf_name(shown_name)
+        self.items[key] = Item(key, kind, form, name=drawn, tooltip=f"{what} {shape}", shape=shape)
         return key
 
     def _output_name(self, name: str, sink: str) -> str:
@@ -295,16 +306,19 @@ class _Maker:
         wires = tuple(self.wires)
         conveyors = find_conveyors(self.items, wires, states)
         items = dict(self.items)
+        delayed = {} if self.as_written else self._delayed()
         for state in states:
-            shown_as = () if self.as_written else conveyors
-            items[state.old] = replace(items[state.old], name=old_name(state.name, shown_as))
-            items[state.new] = replace(items[state.new], name=new_name(state.name, shown_as))
+            names = [
+                Name(state.name, time) if self.as_written else leaf_name(state.name, time, conveyors)
+                for time in state_times(state.name)
+            ]
+            for key, name in zip((state.old, state.new), delayed.get(state.name, names), strict=True):
+                items[key] = replace(items[key], name=name)
         taken = [item.name.base for item in items.values() if item.name and item.kind in ("old", "input")]
         labels = {self.keys[root]: label for root, label in self.labels.items() if root in self.keys}
         reached = _reached(wires, labels, conveyors)
-        words = layer_names(
-            labels.values(), taken, {labels[key]: shown(name, conveyors) for key, name in reached.items()}
-        )
+        letters = {labels[key]: leaf_name(state, NOW, conveyors).base for key, state in reached.items()}
+        words = layer_names(labels.values(), taken, letters)
         for key, label in labels.items():
             items[key] = replace(items[key], name=Name(label) if self.as_written else words[label])
         called = {node: word_of(items[key]) for node, key in self.keys.items()}
@@ -313,6 +327,18 @@ class _Maker:
                 text = tooltip(self.reading, node, items[key], self.groups.get(node), called)
                 items[key] = replace(items[key], tooltip=text)
         return Scene(self.name, items, wires, states, conveyors)
+
+    def _delayed(self) -> dict[str, tuple[Name, Name]]:
+        """Return state -> old and next name of the states that delays of an input or a state keep."""
+        hidden, nexts = self.graph.graph.get("hidden", ()), named(self.graph, "next")
+        found: dict[str, tuple[Name, Name]] = {}
+        for state in hidden:
+            source, lag = self.reading.node(operands(self.graph, nexts[state])[0]), 1
+            while source.op == "state" and source.name in hidden:
+                source, lag = self.reading.node(operands(self.graph, nexts[source.name])[0]), lag + 1
+            if source.op in ("input", "state"):
+                found[state] = delayed_name(leaf_name(source.name), lag, source.op == "input")
+        return found
 
 
 def _common_start(labels: list[str]) -> str:

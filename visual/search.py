@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from lstmgraph.visual.grid import LEFT, Grid
+from lstmgraph.visual.grid import END, LEFT, Grid
 from lstmgraph.visual.records import Point
 
 BEND, CROSSING, BESIDE_WIRE, OWN_TRUNK, PORT = 4.0, 10.0, 1.2, 6.0, 6.0
+SIDE = 5.0  # entering a layer from the side: its wires come from below, unless that costs a port
 FORK = 3.0  # leaving a trunk sideways: less than a bend, since the trunk is there already
 DISPLACED = 30.0  # for each point at which another wire must give way
 
@@ -43,6 +44,8 @@ class Goal:
         The target's number on the grid.
     merge : bool
         Whether it is a point where wires join.
+    from_below : bool
+        Whether wires had better not enter from the sides.
     """
 
     at: Point
@@ -52,6 +55,7 @@ class Goal:
     held: frozenset[tuple[int, int]]
     number: int
     merge: bool = False
+    from_below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,8 @@ class Search:
         if number != goal.number or (way ^ 2, port) in goal.closed:
             return inf
         if goal.merge or side ^ 2 == way:
-            return 0.0
+            aside = goal.from_below and side != END and not side & 1 and grid.owner[point] != number
+            return SIDE if aside else 0.0
         if there not in goal.ends or grid.owner[point] != number:
             return inf
         return (PORT if port else 0.0) + (DISPLACED if (way ^ 2, port) in goal.held else 0.0)

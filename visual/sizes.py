@@ -8,7 +8,6 @@ from lstmgraph.visual.style import (
     ELLIPSE_SIZE,
     LAYER_FONT,
     LAYER_SIZE,
-    MISMEASURED,
     STATE_FONT,
     SUBSCRIPT,
     TERMINAL_FONT,
@@ -45,8 +44,8 @@ def name_width(name: Name | None, font: float) -> float:
     """Return about how wide a name with its subscript is drawn, in points."""
     if name is None:
         return 0.0
-    extra = 8 * bool(set(MISMEASURED) & set(name.base)) if font > LAYER_FONT else 0
-    return text_width(name.base, font) + text_width(name.sub, font * SUBSCRIPT) + extra
+    beside = max(text_width(name.below, font * SUBSCRIPT), text_width(name.above, font * SUBSCRIPT))
+    return text_width(name.base, font) + beside + 2 * bool(name.above)
 
 
 def entering(key: str, scene: Scene, bundles: tuple[Bundle, ...]) -> int:

@@ -8,7 +8,7 @@ from lstmgraph.visual.look import Look
 from lstmgraph.visual.names import NOW
 from lstmgraph.visual.records import Item, Name, Scene, Spot
 from lstmgraph.visual.sizes import size_of
-from lstmgraph.visual.sketch import cell_box, run, stand
+from lstmgraph.visual.sketch import cell_box, half_box, run, stand
 
 AWAY = 5  # from a box to its inputs and outputs
 
@@ -34,7 +34,7 @@ class Step:
 
 def half_width(scene: Scene, times: Sequence[str], least: float) -> float:
     """Return half the width of a box that has room for the inputs and outputs of a cell at these times."""
-    widest = [least]
+    widest = [least, half_box(scene.name)]
     for kind in ("input", "output"):
         for time in times:
             items = [scene.items[key] for key in scene.of_kind(kind)]
@@ -63,21 +63,29 @@ def step_lines(scene: Scene, step: Step, look: Look) -> Iterator[str]:
 
 
 def heights(scene: Scene, lowest: float, highest: float) -> dict[str, float]:
-    """Return the height of each state's wire between two boxes: those with a straight line on top."""
+    """Return the height of each state's wire between two boxes: straight lines on top; one alone runs halfway."""
     order = [*scene.conveyors, *reversed([s.name for s in scene.states if s.name not in scene.conveyors])]
     if len(order) == 1:
-        return {order[0]: (highest if order[0] in scene.conveyors else lowest)}
+        return {order[0]: (lowest + highest) / 2}
     return {name: highest - (highest - lowest) * place / (len(order) - 1) for place, name in enumerate(order)}
 
 
 def shifted(name: Name, time: str) -> Name:
     """Return a name at another time."""
-    return Name(name.base, time) if name.sub else name
+    if not name.time:
+        return name
+    return replace(name, time=_earlier(time, name.lag))
 
 
 def ahead(by: int) -> str:
     """Return the subscript of a step from t."""
     return NOW if not by else f"{NOW}{'+' if by > 0 else '−'}{abs(by)}"
+
+
+def _earlier(time: str, by: int) -> str:
+    """Return the subscript of so many steps before a time, ``t+1`` or ``3``."""
+    steps = int(time.removeprefix(NOW).replace("−", "-") or 0) - by
+    return ahead(steps) if time.startswith(NOW) else str(steps).replace("-", "−")
 
 
 def _at(item: Item, time: str, owner: str) -> Item:

@@ -81,11 +81,10 @@ def _whole(wires: dict[Pair, Wire], bundle: Bundle, last: Wire, place: int, bran
 
 
 def _joining(picture: Picture, wire: Wire) -> tuple[Place, ...]:
-    """Return how a wire joins a bundle: it bends into the bundle's direction."""
+    """Return how a wire joins a bundle: into the bundle's direction, to where the corners of others end."""
     places = _places(picture, wire)
-    if wire.points[-1][1] == wire.points[-2][1]:
-        return places
-    return (*places, (places[-1][0] + CORNER, places[-1][1]))
+    end = (places[-1][0] + CORNER, places[-1][1])
+    return (*places[:-1], end) if places[-1][1] == places[-2][1] else (*places, end)
 
 
 def _places(picture: Picture, wire: Wire) -> tuple[Place, ...]:

@@ -20,15 +20,21 @@ LAYER_FONT, SIGN_FONT, WORD_FONT, STATE_FONT, TERMINAL_FONT, LABEL_FONT = 15, 18
 SUBSCRIPT = 0.66  # of the size of the base
 
 # The bundled engine's own fonts lack these signs or draw them as empty boxes in PNG.
-PLAIN_SIGNS = {"⊗": "outer", "⊙": "×", "∘": "×", "⊕": "+", "ᵀ": "T"}
+PLAIN_SIGNS = {"⊗": "outer", "⊙": "×", "∘": "×", "⊕": "+", "ᵀ": "T", "⌊·⌋": "floor", "⌊": "floor(", "⌋": ")"}
 
 # What the bundled engine measures too wide: names with these get a fixed width.
 MISMEASURED = "\u0303∂"
 
-_NARROW, _WIDE = "iljtf.,:;|!'()[] ", "mwMWΣ%"
+_EMS = {0.32: "iljtf.,:;|!'()[] ", 0.5: "cksvxyz∂", 0.86: "mwMWΣ%"}
 
 
 def text_width(text: str, size: float) -> float:
     """Return about how wide a text is drawn, in points: we place by it, the engine draws the true one."""
-    ems = sum(0.32 if c in _NARROW else 0.86 if c in _WIDE else 0.0 if c == "\u0303" else 0.56 for c in text)
-    return ems * size
+    return sum(_ems(sign) for sign in text) * size
+
+
+def _ems(sign: str) -> float:
+    if sign == "\u0303":  # a tilde stands above what is before it
+        return 0.0
+    usual = 0.7 if sign.isupper() else 0.56
+    return next((ems for ems, signs in _EMS.items() if sign in signs), usual)

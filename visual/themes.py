@@ -30,6 +30,8 @@ class Theme:
         The way back of a gradient, and the two sides of a comparison.
     nothing, everything, negative : str
         What a gate of 0 and of 1 looks like, and a value of −1.
+    hatched : bool
+        Whether negative values are hatched, since no colour tells them from positive ones.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Theme:
     nothing: str
     everything: str
     negative: str
+    hatched: bool = False
 
 
 CLASSIC = Theme(
@@ -132,7 +135,8 @@ PRINT = Theme(
     removed="#6E6E6E",
     nothing="#FFFFFF",
     everything="#3A3A3A",
-    negative="#9A9A9A",
+    negative="#3A3A3A",
+    hatched=True,
 )
 
 # Colours that most people tell apart: Okabe & Ito (2008), "Color Universal Design", their tints and shades.
@@ -151,7 +155,7 @@ COLOUR_BLIND = replace(
     faded_frame=("#FBFBFA", "#DADAD8"),
     gradient="#D55E00",
     added="#0072B2",
-    removed="#D55E00",
+    removed="#993F73",
     everything="#0072B2",
     negative="#E69F00",
 )

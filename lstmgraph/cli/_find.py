@@ -7,8 +7,8 @@ from typing import Any
 from lstmgraph.errors import GraphError, nearest
 
 
-def find_cell(name: str) -> Any:
-    """Return a cell of the catalogue, or ``module:name`` of one's own.
+def find_cell(name: str, *, networks: bool = False) -> Any:
+    """Return a cell of the catalogue, or ``module:name`` of one's own; that may be a network where networks are wanted.
 
     Raises
     ------
@@ -16,8 +16,9 @@ def find_cell(name: str) -> Any:
         If there is no such cell; the message names the nearest ones.
     """
     from lstmgraph.cells import catalogue
-    from lstmgraph.traced import Cell
+    from lstmgraph.traced import Cell, Network
 
+    wanted: tuple[type, ...] = (Cell, Network) if networks else (Cell,)
     module, colon, attribute = name.partition(":")
     if not colon:
         if name not in catalogue:
@@ -34,10 +35,10 @@ def find_cell(name: str) -> Any:
         raise GraphError(
             f"cell {name}: module {module} cannot be imported ({type(error).__name__}: {error})"
         ) from error
-    if not isinstance(getattr(found, attribute, None), Cell):
-        known = [key for key, value in vars(found).items() if isinstance(value, Cell)]
+    if not isinstance(getattr(found, attribute, None), wanted):
+        known = [key for key, value in vars(found).items() if isinstance(value, wanted)]
         raise GraphError(
             f"cell {name}: {module} has no cell {attribute!r}, expected one of "
-            f"{', '.join(known) or 'its own'}; make one with @lg.cell"
+            f"{', '.join(known) or 'its own'}{nearest(attribute, known)}; make one with @lg.cell"
         )
     return getattr(found, attribute)

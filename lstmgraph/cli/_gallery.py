@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lstmgraph.cli._drawn import recording
 from lstmgraph.errors import DrawingError
 
 THEMES = {"": "classic", "-dark": "dark"}  # ending of the file's name -> theme
@@ -19,7 +20,9 @@ figure.wide { grid-column: 1 / -1; }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figcaption { margin-top: .75rem; border-top: 1px solid var(--line); padding-top: .5rem; }
 figcaption span { color: var(--quiet); }
-nav a { color: inherit; margin-right: 1rem; }
+a { color: inherit; }
+nav { color: var(--quiet); margin-bottom: 1.5rem; }
+nav a { display: inline-block; margin-right: .75rem; }
 """
 
 
@@ -37,10 +40,11 @@ def write_gallery(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DrawingError(f"draw: folder {folder} cannot be made: {error.strerror}; choose another") from error
-    kinds = [_entry(folder, f"figure-{name}", title, draw, True) for name, title, draw in _kinds()]
-    cells = [
-        _entry(folder, name, _first_line(cell), _cell_drawer(cell), False) for name, cell in sorted(catalogue.items())
-    ]
+    kinds = {f"figure-{name}": _entry(folder, f"figure-{name}", title, draw, True) for name, title, draw in _kinds()}
+    cells = {
+        name: _entry(folder, name, _first_line(cell), _cell_drawer(cell), False)
+        for name, cell in sorted(catalogue.items())
+    }
     page = folder / "index.html"
     try:
         page.write_text(_page(kinds, cells), encoding="utf-8")
@@ -71,6 +75,7 @@ def _kinds() -> Iterator[tuple[str, str, Drawer]]:
     yield "cell", "cell: the inside of a cell", of(lstm, "cell")
     yield "core-idea", "core-idea: one state's straight line", of(lstm, "core-idea")
     yield "highlight", "cell, one gate highlighted, with names", of(lstm, "cell", highlight="input", labels="names")
+    yield "equations", "cell, its equations beside it", of(lstm, "cell", equations="beside")
     yield "gate", "gate: a sigmoid layer and a multiplication", of(lstm, "gate")
     yield "chain", "chain: between the previous and the next step", of(lstm, "chain")
     yield "unrolled", "unrolled: several steps", of(lstm, "unrolled")
@@ -78,10 +83,18 @@ def _kinds() -> Iterator[tuple[str, str, Drawer]]:
     yield "overlay", "gradient: its way over the cell", of(lstm, "gradient", overlay=True)
     yield "gradient", "gradient: the adjoint is a cell", of(lg.cells.rnn, "gradient")
     yield "diff", "diff: two cells side by side", of(lstm, "diff", other=lg.cells.coupled_lstm)
+    for theme in ("print", "colour-blind"):
+        yield f"theme-{theme}", f"the theme {theme}, for paper", _in_theme(lstm, theme)
     yield "network", "network: cells in layers, both ways in time", of(_network(), "network")
     program = lg.compile(lstm, input_size=1, hidden_size=12)
     yield "plan", "plan: what the scheduler made of a program", of(program, "plan")
-    yield "film", "film: what the gates did over 60 steps", of(_recording(program), "film")
+    yield "film", "film: what the gates did over 60 steps", of(recording(program, 60), "film")
+
+
+def _in_theme(cell: Any, theme: str) -> Drawer:
+    import lstmgraph as lg
+
+    return lambda _: lg.draw(cell, figure="core-idea", highlight="input", state="c", theme=theme)
 
 
 def _network() -> Any:
@@ -99,18 +112,6 @@ def _network() -> Any:
     return tagger
 
 
-def _recording(program: Any) -> dict[str, Any]:
-    """Return what the gates of an untrained cell do that reads a wave; its matrices are enlarged to show it."""
-    import numpy as np
-
-    params = {
-        name: value * value.dtype.type(4 if value.ndim > 1 else 1) for name, value in program.init(seed=1).items()
-    }
-    wave = np.sin(np.arange(60) / 4)[:, None, None].astype("float32")
-    recorded: dict[str, Any] = program.record(params, wave, ["forget", "input", "candidate", "output"])
-    return recorded
-
-
 def _entry(folder: Path, name: str, title: str, draw: Drawer, wide: bool) -> str:
     """Draw one figure in each theme and return its part of the page."""
     described = ""
@@ -120,24 +121,31 @@ def _entry(folder: Path, name: str, title: str, draw: Drawer, wide: bool) -> str
         described = figure.description
     shown = name.removeprefix("figure-")
     return (
-        f'<figure id="{html.escape(name)}"{" class=wide" if wide else ""}>\n<picture>'
+        f'<figure id="{html.escape(name)}"{" class=wide" if wide else ""}>\n<a href="{html.escape(name)}.svg"><picture>'
         f'<source media="(prefers-color-scheme: dark)" srcset="{html.escape(name)}-dark.svg">'
-        f'<img src="{html.escape(name)}.svg" loading="lazy" alt="{html.escape(described)}"></picture>\n'
+        f'<img src="{html.escape(name)}.svg" loading="lazy" alt="{html.escape(described)}"></picture></a>\n'
         f"<figcaption><strong>{html.escape(shown)}</strong> <span>{html.escape(title)}</span></figcaption>\n</figure>"
     )
 
 
-def _page(kinds: list[str], cells: list[str]) -> str:
+def _page(kinds: dict[str, str], cells: dict[str, str]) -> str:
+    """Return the page of entries by name: an index of each part, and below it the entries."""
+
+    def index(entries: dict[str, str]) -> str:
+        names = ((html.escape(name), html.escape(name.removeprefix("figure-"))) for name in entries)
+        return "<nav>" + " ".join(f'<a href="#{name}">{shown}</a>' for name, shown in names) + "</nav>"
+
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>lstmgraph: figures</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>lstmgraph</h1>",
-            '<nav><a href="#kinds">kinds of figures</a><a href="#cells">cells</a></nav>',
-            '<h2 id="kinds">Kinds of figures</h2>\n<section>',
-            *kinds,
-            f'</section>\n<h2 id="cells">{len(cells)} cells</h2>\n<section>',
-            *cells,
+            "<p>Drawn from the graphs of the cells: the picture, the equations and the machine code are one object. "
+            f'<a href="#kinds">Kinds of figures</a>, <a href="#cells">{len(cells)} cells</a>.</p>',
+            f'<h2 id="kinds">Kinds of figures</h2>\n{index(kinds)}\n<section>',
+            *kinds.values(),
+            f'</section>\n<h2 id="cells">{len(cells)} cells</h2>\n{index(cells)}\n<section>',
+            *cells.values(),
             "</section>\n</body>\n</html>\n",
         ]
     )

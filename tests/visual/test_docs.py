@@ -30,6 +30,16 @@ def film():
     return lg.draw({name: np.asarray(values) for name, values in gates.items()}, figure="film")
 
 
+@lg.network
+def tagger(tokens):
+    """An embedding, an LSTM, a GRU in each direction of time, a head."""
+    words = lg.embedding(tokens, 1000, 32, name="embed")
+    below = lg.recur(lg.cells.lstm, lg.dropout(words, 0.1, name="embed"), size=64, name="below")
+    ahead = lg.recur(lg.cells.gru, below, size=32, name="forward")
+    back = lg.recur(lg.cells.gru, below, size=32, name="backward", reverse=True)
+    return lg.linear(forward=ahead, backward=back, size=17, name="head")
+
+
 PICTURES = {
     "lstm": lambda: lg.draw(lg.cells.lstm),
     "lstm-dark": lambda: lg.draw(lg.cells.lstm, theme="dark"),
@@ -37,6 +47,8 @@ PICTURES = {
     "chain": lambda: lg.draw(lg.cells.lstm, figure="chain"),
     "gradient": lambda: lg.draw(lg.cells.lstm, figure="gradient", overlay=True),
     "diff": lambda: lg.draw(lg.cells.lstm, figure="diff", other=lg.cells.coupled_lstm),
+    "equations": lambda: lg.draw(lg.cells.lstm, equations="beside"),
+    "network": lambda: lg.draw(tagger, direction="right"),
     "film": film,
 }
 

@@ -5,6 +5,8 @@ import re
 import stat
 import subprocess
 import sys
+from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pytest
 
@@ -184,13 +186,20 @@ def test_a_saved_file_has_the_usual_mode(tmp_path):
         (lambda: lg.draw(LSTM, highlight="forgt"), "nearest: forget"),
         (lambda: lg.draw(LSTM, highlight=["c", "hh"]), "lstm has nothing named 'hh'"),
         (lambda: lg.draw(LSTM, engine="doot"), "nearest: dot"),
+        (lambda: lg.draw(LSTM, engine=["dot"]), "unknown engine ['dot']"),
+        (lambda: lg.draw(LSTM, figure=["cell"]), "unknown figure ['cell']"),
+        (lambda: lg.draw(LSTM, theme=["dark"]), "got theme ['dark'], expected a word"),
+        (lambda: lg.draw(LSTM, theme=None), "unknown theme None"),
+        (lambda: lg.draw(LSTM, highlight=3), "got highlight 3, expected the name"),
+        (lambda: lg.draw(LSTM, "graph", highlight=["h", 3]), "got highlight ['h', 3]"),
         (lambda: lg.draw(LSTM, scale=0), "expected a number above 0"),
         (lambda: lg.draw(LSTM, scale="big"), "got scale 'big'"),
         (lambda: lg.draw(LSTM, figure="graph", direction="sideways"), "expected up, down, right or left"),
         (lambda: lg.draw(3), "got int, expected a cell"),
         (lambda: lg.draw(lg, figure="graph"), "expected a cell"),
         (lambda: lg.draw(LSTM).save("cell.svgg"), "nearest: .svg"),
-        (lambda: lg.draw(LSTM).save("cell"), "expected one of .svg"),
+        (lambda: lg.draw(LSTM).save("cell"), "ending in nothing, expected one of .svg"),
+        (lambda: lg.draw(LSTM).save("cell\0.svg"), "cannot be written: embedded null byte"),
     ],
 )
 def test_errors_say_what_is_wanted(call, message):
@@ -209,7 +218,7 @@ def test_without_an_engine_the_error_names_one(monkeypatch):
     monkeypatch.setattr(engine.shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with pytest.raises(lg.DrawingError, match="pip install graphviz-pure"):
-        _ = Figure("digraph { a }").svg
+        _ = Figure("digraph { a }").png
     with pytest.raises(lg.DrawingError, match="pygraphviz"):
         engine.render("digraph { a }", "pdf", engine.PINNED)
 
@@ -217,6 +226,16 @@ def test_without_an_engine_the_error_names_one(monkeypatch):
 def test_an_engine_that_fails_is_reported():
     with pytest.raises(lg.DrawingError, match="failed to draw svg"):
         _ = Figure("digraph { this is no DOT ").svg
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_figure_is_shown_in_the_browser_or_its_file_is_named(monkeypatch, capsys, there):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or there)
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    lg.draw(LSTM).show()
+    path = Path(unquote(urlparse(opened[0]).path))
+    assert "<svg" in path.read_text(encoding="utf-8") and (str(path) in capsys.readouterr().out) is not there
 
 
 def test_a_picture_is_made_once(monkeypatch):

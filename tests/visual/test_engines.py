@@ -8,12 +8,25 @@ import pytest
 import lstmgraph as lg
 
 NEAR = 5.0  # points
+
+
+@lg.network
+def tagger(tokens):
+    words = lg.dropout(lg.embedding(tokens, 20, 4, name="word_embedding"), 0.1, name="words")
+    ahead = lg.recur(lg.cells.lstm, words, size=5, name="ahead")
+    back = lg.recur(lg.cells.gru, words, size=3, name="backwards_memory", reverse=True)
+    return lg.linear(ahead=ahead, back=back, size=7, name="head")
+
+
 FIGURES = {
     "cell": lambda **options: lg.draw(lg.cells.lstm, **options),
     "chain": lambda **options: lg.draw(lg.cells.gru, figure="chain", **options),
     "legend": lambda **options: lg.draw(None, figure="legend", **options),
     "graph": lambda **options: lg.draw(lg.cells.lstm, figure="graph", **options),
     "large": lambda **options: lg.draw(lg.cells.catalogue["hyper_lstm"], **options),
+    "network": lambda **options: lg.draw(tagger, **options),
+    "plan": lambda **options: lg.draw(lg.compile(lg.cells.gru, input_size=3, hidden_size=5), **options),
+    "equations": lambda **options: lg.draw(lg.cells.lstm, equations="beside", **options),
     "placed by Graphviz": lambda **options: lg.draw(lg.gradient(lg.cells.lstm), **options),
 }
 

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from itertools import combinations
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +16,7 @@ from lstmgraph.visual.drawing import figure_kinds
 from lstmgraph.visual.layered import write_layered
 from lstmgraph.visual.look import Look
 from lstmgraph.visual.scene import read_scene
+from lstmgraph.visual.style import text_width
 from lstmgraph.visual.themes import CLASSIC, DARK, THEMES
 
 LSTM, GRU, RNN = (lg.cells.catalogue[name] for name in ("lstm", "gru", "rnn"))
@@ -298,7 +299,7 @@ def test_a_network_shows_its_cells_and_which_way_they_run():
     dot = lg.draw(tagger).dot
     assert 'class="cell"' in nodes(dot)["below"] and "lstm →" in nodes(dot)["below"] and "gru ←" in nodes(dot)["back"]
     assert {("below", "ahead"), ("below", "back"), ("ahead", "head"), ("back", "head")} <= edges(dot).keys()
-    assert "[T, B, 5]" in edges(dot)["below", "ahead"] and '" h, c"' in edges(dot)["below", "below"]
+    assert "[T, B, 5]" in edges(dot)["below", "ahead"] and ">h, c<" in edges(dot)["below", "below"]
     assert "embed" in nodes(dot)["gather.1"] and "rankdir=BT" in dot
     assert "rankdir=LR" in lg.draw(tagger, direction="right").dot
     assert CLASSIC.faded[0] in nodes(lg.draw(tagger, highlight="ahead").dot)["back"]
@@ -307,7 +308,7 @@ def test_a_network_shows_its_cells_and_which_way_they_run():
 def test_a_plan_shows_stages_levels_and_what_they_cost():
     program = lg.compile(LSTM, input_size=3, hidden_size=5)
     figure = lg.draw(program)
-    clusters = re.findall(r'label="(\d+\. [^"]+)"', figure.dot)
+    clusters = re.findall(r">(\d+\. [^<]+)<", figure.dot)
     assert clusters[0] == "1. once" and "lstm, step by step" in clusters[1]
     assert "d_lstm, from the last step to the first (backward)" in " ".join(clusters)
     forward = 4 * 5 * (3 + 5)
@@ -341,6 +342,20 @@ def test_a_film_numbers_its_units_and_shows_its_colours():
     assert 'label="−1"' in lg.draw(recorded([[-0.5]])).dot
 
 
+def test_a_print_of_a_film_hatches_what_is_negative():
+    rows = [
+        re.findall(r'"forget 0" \[.*fillcolor="([^"]*)"\]', lg.draw(recorded([[value]] * 2), theme="print").dot)[0]
+        for value in (0.5, -0.5)
+    ]
+    assert ";" not in rows[0] and rows[1].split(":")[0] == f"{rows[0]};0.250000" and len(rows[1].split(":")) == 4
+
+
+@pytest.mark.parametrize(("steps", "numbered"), [(0, []), (1, [0]), (7, [0, 2, 4, 6]), (40, [0, 10, 20, 30])])
+def test_a_film_numbers_round_steps(steps, numbered):
+    dot = lg.draw(recorded(np.zeros((steps, 2)))).dot
+    assert [int(step) for step in re.findall(r'^ +"step (\d+)" ', dot, flags=re.M)] == numbered
+
+
 def test_two_cells_side_by_side_have_their_upper_sides_level():
     dot = lg.draw(lg.cells.gru, figure="diff", other=lg.cells.rnn).dot
     frames = re.findall(r'"\w+\.frame" .*? pos="[-\d.]+,([-\d.]+)!" width=[\d.]+ height=([\d.]+)', dot)
@@ -368,12 +383,89 @@ def test_a_large_scene_is_marked_as_a_small_one():
 
 def test_equations_stand_below_the_figure():
     plain, figure = lg.draw(LSTM), lg.draw(LSTM, equations=True)
-    assert nodes(figure.dot) == nodes(plain.dot) and edges(figure.dot) == edges(plain.dot)
+    kept = {key: text for key, text in nodes(figure.dot).items() if not key.startswith("equation")}
+    assert kept == nodes(plain.dot) and edges(figure.dot) == edges(plain.dot)
     for line in str(lg.equations(LSTM)).splitlines():
         assert line.partition(" = ")[0] in figure.description
-    assert figure.dot.count('<TR><TD ALIGN="LEFT">') == len(str(lg.equations(LSTM)).splitlines()) == 6
     heights = [float(re.search(r'height="([\d.]+)pt"', each.svg)[1]) for each in (plain, figure)]
     assert heights[1] > heights[0] + 60
+
+
+def test_a_primitive_op_says_its_equation():
+    found = nodes(lg.draw(LSTM, "graph").dot)
+    (forget,) = [text for text in found.values() if "forget" in text and 'class="op"' in text]
+    assert re.search(r'tooltip="(sigmoid\.\d+): sigmoid forget \[B×H\]\\n\1 = sigmoid\(add\.\d+\)"', forget)
+    assert 'tooltip="input.0: input x [B×I]"' in " ".join(found.values())
+
+
+def test_a_bare_graph_is_drawn_as_its_cell_or_network():
+    assert lg.draw(LSTM.graph).dot == lg.draw(LSTM, "graph").dot and lg.draw(tagger.graph).dot == lg.draw(tagger).dot
+    for kind in ("cell", "chain", "gradient"):
+        assert lg.draw(LSTM.graph, kind).dot == lg.draw(LSTM, kind).dot
+
+
+def test_every_id_is_one_word_and_there_once():
+    recording = recorded(np.linspace(0, 1, 12).reshape(4, 3))
+    figures = [
+        *(lg.draw(LSTM, kind) for kind in (*INSIDE, "gate")), lg.draw(LSTM, "gradient", overlay=True),
+        lg.draw(LSTM, "diff", other=GRU), lg.draw(tagger), lg.draw(recording), lg.draw(None, "legend"),
+        lg.draw(lg.compile(LSTM, input_size=3, hidden_size=5)), lg.draw(LSTM, equations=True),
+    ]  # fmt: skip
+    for figure in figures:
+        named = re.findall(r"\[.*?\bid=\"([^\"]*)\"", figure.dot)
+        assert len(named) == len(set(named)) > 3 and not [word for word in named if " " in word], figure.title
+        wires = [line for line in figure.dot.splitlines() if " -> " in line]
+        assert all(" id=" in line.replace("[id=", "[ id=") and "tooltip=" in line for line in wires), figure.title
+
+
+@pytest.mark.parametrize("kind", ["network", "plan", "graph"])
+def test_boxes_that_graphviz_places_have_room_for_their_texts(kind):
+    thing = lg.compile(GRU, input_size=3, hidden_size=5) if kind == "plan" else tagger
+    for key, text in nodes(lg.draw(thing, kind).dot).items():
+        width = 72 * float(re.search(r" width=([\d.]+)", text)[1])
+        label = re.sub(r"<BR/>", r"\\n", re.search(r' label=(?:"([^"]*)"|<(.*?)>(?: |$))', text)[0].partition("=")[2])
+        size = min(float(size) for size in re.findall(r'(?:fontsize=|POINT-SIZE=")([\d.]+)', text))
+        lines = [re.sub(r"<[^>]*>", "", line).strip('"<>') for line in label.split("\\n")]
+        assert "fixedsize=true" in text and width >= max(text_width(line, size) for line in lines) + 6, key
+
+
+def test_a_dropout_is_one_word_in_a_network():
+    @lg.network
+    def dropped(x):
+        return lg.linear(lg.dropout(lg.recur(GRU, x, size=3, name="memory"), 0.1, name="drop"), size=2, name="head")
+
+    dot = lg.draw(dropped).dot
+    assert 'label="dropout"' in nodes(dot)["mul.1"] and "input:drop.keep" not in dot
+    assert {("memory", "mul.1"), ("mul.1", "head")} <= edges(dot).keys()
+
+
+def test_a_layer_that_differs_keeps_its_wires():
+    @lg.cell
+    def other(x, h):
+        return lg.sigmoid_layer(h, x, name="hidden")
+
+    figure = lg.draw(RNN, "diff", other=other)
+    changed = {key for key, text in nodes(figure.dot).items() if CLASSIC.removed in text or CLASSIC.added in text}
+    assert {"first.hidden", "second.hidden"} == {key for key in changed if "caption" not in key}
+    assert "0 wires go, 0 come" in figure.description
+
+
+def test_the_terminals_of_a_state_that_goes_are_coloured():
+    dot = lg.draw(LSTM, "diff", other=GRU).dot
+    assert CLASSIC.removed in nodes(dot)["first.old:c"] and CLASSIC.removed not in nodes(dot)["first.old:h"]
+
+
+def test_inputs_of_neighbours_do_not_meet():
+    @lg.cell
+    def wide(measured_temperature, seconds_since_then, /, h):
+        return lg.tanh_layer(h, measured_temperature, seconds_since_then, name="hidden")
+
+    dot = lg.draw(wide, "chain", labels="names").dot
+    spans = sorted(
+        (float(x) - 36 * float(width), float(x) + 36 * float(width))
+        for x, width in re.findall(r'input:\w+" \[.*? pos="([-\d.]+),[-\d.]+!" width=([\d.]+)', dot)
+    )
+    assert len(spans) == 6 and all(left[1] < right[0] for left, right in pairwise(spans))
 
 
 # ---- formats

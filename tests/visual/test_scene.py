@@ -165,4 +165,42 @@ def test_letters_are_taken_once():
 def test_a_candidate_has_its_conveyors_letter():
     assert layer_names(["candidate"], ["h", "x"], {"candidate": "C"})["candidate"].base == "C\u0303"
     two = layer_names(["a.candidate", "b.candidate"], [], {"a.candidate": "C", "b.candidate": "C"})
-    assert two["a.candidate"].base == "a.candidate" or two["a.candidate"].base == "a"
+    assert two["a.candidate"] == Name("C\u0303", "t", above="a") and two["b.candidate"].above == "b"
+
+
+def test_names_of_several_words_are_written_as_in_equations():
+    names = layer_names(["slow.forget", "step_z", "step_h", "d_forget", "d_output"], ["x", "h", "z"], {})
+    assert names["slow.forget"] == Name("f", "t", above="slow") and names["step_z"] == Name("step", "t", "z")
+    assert names["d_output"].base == "δo" and names["d_forget"].base == "δf"
+    assert names["slow.forget"].plain == "f_t^{slow}" and names["step_z"].plain == "step_{z,t}"
+
+    @lg.cell
+    def several(c_below, rate, /, h_re, slow_h, c):
+        return {"h_re": c_below * h_re, "slow_h": rate * slow_h, "c": 0.5 * c + h_re}
+
+    names = {key: item.name.plain for key, item in read_scene(several).items.items() if item.name}
+    assert names["input:c_below"] == "c_{below,t}" and names["input:rate"] == "rate_t"
+    assert names["old:h_re"] == "h_{re,t−1}" and names["new:slow_h"] == "h_t^{slow}" and names["new:c"] == "C_t"
+    names = {key: item.name.plain for key, item in read_scene(several, "names").items.items() if item.name}
+    assert names["old:h_re"] == "h_re_t−1" and names["input:c_below"] == "c_below_t"
+
+
+def test_what_a_delay_keeps_is_the_value_some_steps_ago():
+    @lg.cell
+    def delaying(x, h):
+        return lg.tanh_layer(h, x, before=lg.delay(x), older=lg.delay(h, 2), name="hidden")
+
+    scene = read_scene(delaying)
+    plain = {state.name: [scene.items[key].name.plain for key in (state.old, state.new)] for state in scene.states}
+    assert sorted(plain.values()) == [["h_t−1", "h_t"], ["h_t−2", "h_t−1"], ["h_t−3", "h_t−2"], ["x_t−1", "x_t"]]
+    lags = {scene.items[state.old].name.plain: scene.items[state.old].name.lag for state in scene.states}
+    assert lags == {"h_t−1": 0, "h_t−2": 1, "h_t−3": 2, "x_t−1": 0}
+
+
+def test_a_parameter_that_is_a_greek_letter_is_written_as_one():
+    @lg.cell
+    def scaled(x, h):
+        return lg.parameter("alpha") * h + lg.parameter("beta_x") * x
+
+    assert texts(read_scene(scaled), "op") == ["+", "α×", "β_x×"]
+    assert texts(read_scene(scaled, "names"), "op") == ["+", "alpha×", "beta_x×"]
