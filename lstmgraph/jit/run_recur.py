@@ -18,7 +18,9 @@ from lstmgraph.traced import Cell
 
 AHEAD_BYTES = 1 << 17  # of matrices for inputs: what a step would walk through again and again
 AHEAD_ROWS = 16  # rows of a batch up to which that walk is most of a step
-SHARED_BYTES = 1 << 19  # of matrices for each thread: what a step must walk through to be worth a meeting of threads
+SHARED_BYTES = 1 << 17  # of matrices for each thread: what a step must walk through to be worth a meeting of threads
+LARGE_BYTES = 1 << 21  # of matrices that no core's own cache holds beside the rest
+LARGE_ROWS = 32  # rows of a thread up to which walking through such matrices is more than what is done with them
 SHARED_WORK = 20_000_000  # floating-point operations of all steps that are worth waiting for other threads to come
 MEETING = 32  # elements that hold the word where threads meet, in a line of the cache of its own
 PROJECTED = 96  # rows of one call of `project`; a multiple of the tile's rows
@@ -52,8 +54,11 @@ class RunRecur:
         self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
-        products = [int(resize(k, inner)) * int(resize(n, inner)) for k, n in self.kernel.flops]
-        self.matrices = sum(products) * executor.dtype.itemsize
+        self.matrices = executor.dtype.itemsize * sum(
+            int(resize(pack.rows, inner)) * int(resize(pack.columns, inner)) * len(pack.parameters)
+            for place, pack in enumerate(self.kernel.packs)
+            if all(place != other for ahead in self.kernel.ahead for _, other in ahead.terms)
+        )
 
     def _table(self, ahead: Ahead, stage: Stage, plan: Plan, fixed: frozenset[str]) -> Table | None:
         """Return the table that the rows of an input are of, if it is known before the loop."""
@@ -185,13 +190,14 @@ class RunRecur:
         return Entry(entry.function, entry.refs, sizes)
 
     def _threads_of_a_row(self, rows: Rows) -> int:
-        """Return how many threads compute the units of each row together, because there are too few rows for them.
+        """Return how many threads compute the units of each row together: too few rows, or matrices that are large.
 
         Then each walks through its part of the matrices alone, which lies in its own cache, and they meet after every
         block of a step.
         """
         executor = self.executor
-        if not executor.compiled or executor.threads <= rows.B or self.work * rows.count < SHARED_WORK:
+        few = LARGE_ROWS * executor.threads if self.matrices >= LARGE_BYTES else executor.threads - 1
+        if not executor.compiled or few < rows.B or self.work * rows.count < SHARED_WORK:
             return 1
         return max(1, min(executor.threads, self.matrices // SHARED_BYTES))
 

@@ -4,7 +4,7 @@ So results are equal bit for bit on any number of threads, and no thread has a c
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.player import Call
 from lstmgraph.jit.run_rows import SWEEP
 from lstmgraph.jit.tape import Tape
-from lstmgraph.jit.tile import over_rows_work
+from lstmgraph.jit.tile import over_rows_turns, over_rows_work
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
 
@@ -31,6 +31,17 @@ class _Job:
     work: float
     units: int
     scratch: int
+
+
+@dataclass
+class _Sums:
+    """What is wanted of one value: its own sum, its products with others; its buffer and those of the results."""
+
+    rows: int
+    width: int
+    totals: list[str]
+    products: list[str]
+    buffers: list[Ref]
 
 
 class RunReduce:
@@ -64,7 +75,12 @@ class RunReduce:
 
     def record(self, tape: Tape) -> None:
         """Add the sums that are wanted to a tape."""
-        jobs = [job for source in self.values if (job := self._over_rows(tape, source)) is not None]
+        groups: dict[Hashable, list[_Sums]] = {}
+        for source in self.values:
+            sums = self._sums(tape, source)
+            if sums is not None:
+                groups.setdefault((sums.rows, sums.width, bool(sums.totals), tuple(sums.products)), []).append(sums)
+        jobs = [self._over_rows(tape, group) for group in groups.values()]
         jobs += [self._scatter(tape, *table) for table in self.tables if table[2] in tape.wanted]
         if not jobs:
             return
@@ -73,37 +89,42 @@ class RunReduce:
         scratch = tape.take(parts * most)
         for job in jobs:
             if job.scratch:  # one stride for all jobs: threads are at different ones
-                job.buffers[2], job.sizes[2] = scratch, most
+                job.buffers[0], job.sizes[2] = scratch, most
         entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
         tape.launch(entries, _spread(jobs, parts), sum(job.work for job in jobs))
 
-    def _over_rows(self, tape: Tape, source: str) -> "_Job | None":
-        """Return the sums and products of one value as a job, or None if there is nothing to do."""
-        target = self.executor.target
-        products = [(other, key) for other, key in self.products.get(source, ()) if key in tape.wanted]
-        sums = [key for key in self.sums.get(source, ()) if key in tape.wanted]
-        if not products and not sums:
+    def _sums(self, tape: Tape, source: str) -> "_Sums | None":
+        """Return what is wanted of one value; None if there is nothing to do."""
+        products = {other: key for other, key in self.products.get(source, ()) if key in tape.wanted}
+        totals = [key for key in self.sums.get(source, ()) if key in tape.wanted]
+        if not products and not totals:
             return None
         N = self.widths[source]
         D = tape.read(source, self.leaves[source])
-        R = D.count // N
         total = tape.take(N)
-        buffers = [D, total, D]  # the third is working memory, shared by all jobs
-        for key in sums:
+        for key in totals:
             tape.give(key, total.part(0, max(math.prod(self.shapes[key]), 1)), self.shapes[key])
-        for other, key in products:
-            out = tape.take(self.widths[other] * N)
+        results = [tape.take(self.widths[other] * N) for other in products]
+        for key, out in zip(products.values(), results, strict=True):
             tape.give(key, out, self.shapes[key])
-            buffers += [tape.read(other, self.leaves[other]), out]
-        if R == 0:
-            for out in (total, *buffers[4::2]):
+        if D.count == 0:
+            for out in (total, *results):
                 tape.clear(out)
             return None
-        columns = [self.widths[other] for other, _ in products]
-        work = over_rows_work(target, sum(columns))
-        sizes = np.array([R, N, work, bool(sums), len(products), *columns], np.int64)
-        panels = -(-N // (target.vectors * target.width))
-        return _Job("over_rows", buffers, sizes, R * N * (2 * sum(columns) + 8), panels, work)
+        return _Sums(D.count // N, N, totals, list(products), [D, total, *results])
+
+    def _over_rows(self, tape: Tape, group: list["_Sums"]) -> "_Job":
+        """Return the sums of values that are multiplied by the same others as a job."""
+        target, (first, *_) = self.executor.target, group
+        columns = [self.widths[other] for other in first.products]
+        panels = len(group) * -(-first.width // (target.vectors * target.width))
+        turns = min(over_rows_turns(target, sum(columns)), panels)
+        work = over_rows_work(target, sum(columns), turns)
+        counts = [first.rows, first.width, work, bool(first.totals), turns, len(columns), *columns]
+        others = [tape.read(other, self.leaves[other]) for other in first.products]
+        buffers = [others[0] if others else first.buffers[0], *others, *(ref for each in group for ref in each.buffers)]
+        cost = len(group) * first.rows * first.width * (2 * sum(columns) + 8)
+        return _Job("over_rows", buffers, np.array(counts, np.int64), cost, panels, work)
 
     def _scatter(self, tape: Tape, source: str, index: str, key: str) -> "_Job":
         N = self.widths[source]

@@ -122,86 +122,98 @@ def pack(buffers, sizes, t0, t1, b0, b1, slot):
 
 OVER_ROWS = '''
 def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
-    """Sum D [R, N] over its rows, and its outer products with any number of A [R, K], for panels b0 to b1 of columns.
+    """Sum several D [R, N] over their rows, and their products with the same A [R, K], for panels b0 to b1 of columns.
 
-    buffers: D, its sum, working memory, then A and the result C [K, N] of each product; sizes: R, N, working memory
-    of a slot, whether the sum is wanted, the number of products, then each K. The rows of D are copied side by side
-    block by block; four partial sums are added in a fixed order.
+    buffers: working memory, each A, then for each D itself, its sum and the result C [K, N] of each product; sizes: R,
+    N, working memory of a slot, whether sums are wanted, panels that take turns at the same rows, the number of A, then
+    each K. The rows of D are copied side by side block by block; four partial sums are added in a fixed order.
     """
-    d = floats(buffers, 0)
-    sums = floats(buffers, 1)
-    work = floats(buffers, 2)
+    work = floats(buffers, 0)
     R = sizes[0]
     N = sizes[1]
     begin = slot * sizes[2]
-    products = sizes[4]
+    turns = sizes[4]
+    products = sizes[5]
     panel = np.int64(VECTORS * W)
+    panels = (N + panel - 1) // panel
     unit = np.int64(1)
-    for j in range(b0, b1):
-        columns = min(panel, N - j * panel)
+    every = np.int64(0)
+    for product in range(products):
+        every += sizes[6 + product] * panel
+    for first in range(b0, b1, turns):
+        last = min(first + turns, b1)
         r = np.int64(0)
         while r < R:
             rows = min(BLOCK, R - r)
-            for v in range(VECTORS):
-                n = columns - v * W
-                for k in range(rows):
-                    at = begin + k * panel + v * W
-                    if n >= W:
-                        store(work, at, load(d, (r + k) * N + j * panel + v * W))
-                    elif n > 0:
-                        store(work, at, load_part(d, (r + k) * N + j * panel + v * W, n))
-                    else:
-                        store(work, at, zeros())
-                if sizes[3] == 1 and n > 0:
-                    s0 = zeros()
-                    s1 = zeros()
-                    s2 = zeros()
-                    s3 = zeros()
-                    k = 0
-                    while k + 4 <= rows:
-                        at = begin + k * panel + v * W
-                        s0 = s0 + load(work, at)
-                        s1 = s1 + load(work, at + panel)
-                        s2 = s2 + load(work, at + 2 * panel)
-                        s3 = s3 + load(work, at + 3 * panel)
-                        k += 4
-                    while k < rows:
-                        s0 = s0 + load(work, begin + k * panel + v * W)
-                        k += 1
-                    value = (s0 + s1) + (s2 + s3)
-                    at = j * panel + v * W
-                    if n >= W:
-                        if r > 0:
-                            value = load(sums, at) + value
-                        store(sums, at, value)
-                    else:
-                        if r > 0:
-                            value = load_part(sums, at, n) + value
-                        store_part(sums, at, value, n)
-            total = begin + BLOCK * panel
-            for product in range(products):
-                a = floats(buffers, 3 + 2 * product)
-                K = sizes[5 + product]
-                i = 0
-                while i < K:
-                    height = tile_rows(K - i)
-                    PRODUCT(height, a, r * K + i, unit, K, work, begin, work, total + i * panel, panel, rows, r)
-                    i += height
-                total += K * panel
-            r += rows
-        total = begin + BLOCK * panel
-        for product in range(products):
-            c = floats(buffers, 4 + 2 * product)
-            K = sizes[5 + product]
-            for i in range(K):
+            for each in range(first, last):
+                own = 1 + products + each // panels * (2 + products)
+                d = floats(buffers, own)
+                sums = floats(buffers, own + 1)
+                j = each % panels
+                columns = min(panel, N - j * panel)
                 for v in range(VECTORS):
                     n = columns - v * W
-                    value = load(work, total + i * panel + v * W)
-                    if n >= W:
-                        store(c, i * N + j * panel + v * W, value)
-                    elif n > 0:
-                        store_part(c, i * N + j * panel + v * W, value, n)
-            total += K * panel
+                    for k in range(rows):
+                        at = begin + k * panel + v * W
+                        if n >= W:
+                            store(work, at, load(d, (r + k) * N + j * panel + v * W))
+                        elif n > 0:
+                            store(work, at, load_part(d, (r + k) * N + j * panel + v * W, n))
+                        else:
+                            store(work, at, zeros())
+                    if sizes[3] == 1 and n > 0:
+                        s0 = zeros()
+                        s1 = zeros()
+                        s2 = zeros()
+                        s3 = zeros()
+                        k = 0
+                        while k + 4 <= rows:
+                            at = begin + k * panel + v * W
+                            s0 = s0 + load(work, at)
+                            s1 = s1 + load(work, at + panel)
+                            s2 = s2 + load(work, at + 2 * panel)
+                            s3 = s3 + load(work, at + 3 * panel)
+                            k += 4
+                        while k < rows:
+                            s0 = s0 + load(work, begin + k * panel + v * W)
+                            k += 1
+                        value = (s0 + s1) + (s2 + s3)
+                        at = j * panel + v * W
+                        if n >= W:
+                            if r > 0:
+                                value = load(sums, at) + value
+                            store(sums, at, value)
+                        else:
+                            if r > 0:
+                                value = load_part(sums, at, n) + value
+                            store_part(sums, at, value, n)
+                total = begin + BLOCK * panel + (each - first) * every
+                for product in range(products):
+                    a = floats(buffers, 1 + product)
+                    K = sizes[6 + product]
+                    i = 0
+                    while i < K:
+                        height = tile_rows(K - i)
+                        PRODUCT(height, a, r * K + i, unit, K, work, begin, work, total + i * panel, panel, rows, r)
+                        i += height
+                    total += K * panel
+            r += rows
+        for each in range(first, last):
+            j = each % panels
+            columns = min(panel, N - j * panel)
+            total = begin + BLOCK * panel + (each - first) * every
+            for product in range(products):
+                c = floats(buffers, 1 + products + each // panels * (2 + products) + 2 + product)
+                K = sizes[6 + product]
+                for i in range(K):
+                    for v in range(VECTORS):
+                        n = columns - v * W
+                        value = load(work, total + i * panel + v * W)
+                        if n >= W:
+                            store(c, i * N + j * panel + v * W, value)
+                        elif n > 0:
+                            store_part(c, i * N + j * panel + v * W, value, n)
+                total += K * panel
 '''
 
 SCATTER = '''
@@ -249,6 +261,7 @@ ACROSS
             first += VECTORS
 '''
 
+TURNS_BYTES = 1 << 19  # of results of products that lie in the second cache beside the rows that they are sums of
 BLOCK = 256  # rows of D that are copied side by side before they are multiplied
 
 
@@ -264,6 +277,12 @@ def support_source(name: str, target: Machine) -> str:
     return text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK)).lstrip("\n")
 
 
-def over_rows_work(target: Machine, K: int) -> int:
-    """Return the elements of working memory that `over_rows` needs for each slot, for products of K columns in all."""
-    return (BLOCK + K) * target.vectors * target.width
+def over_rows_turns(target: Machine, K: int) -> int:
+    """Return how many panels take turns at the same rows, for products of K columns in all: as the cache holds."""
+    size = 4 if target.dtype == "float32" else 8
+    return max(1, TURNS_BYTES // max(K * target.vectors * target.width * size, 1))
+
+
+def over_rows_work(target: Machine, K: int, turns: int) -> int:
+    """Return the elements of working memory that `over_rows` needs for each slot."""
+    return (BLOCK + K * turns) * target.vectors * target.width
