@@ -67,7 +67,7 @@ def record_packing(
     steps = [step for _, pair in matrices for step in pair]
     sizes = np.array([K, N, packing.panel, G, target.vectors, *steps], np.int64)
     entry = Entry(executor.support("pack"), (packed, *(ref for ref, _ in matrices)), sizes)
-    work = 8.0 * K * N * G
+    work = 40.0 * K * N * G  # as long as so many operations of a product: a copy across rows
     spans = threads.slices(panels, executor.parts(work, panels))
     return packed, entry, [(0, 0, 1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)], work
 

@@ -22,7 +22,7 @@ Call = tuple[int, int, int, int, int, int]  # which entry; t0, t1, b0, b1, slot
 Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after the other
 Rounds = Sequence[Tasks]  # one after the other
 ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
-PATIENCE = 20_000  # looks at a shared word, less than a millisecond, before Python is asked to sleep
+PATIENCE = 50_000  # looks at a shared word, about a millisecond, before Python is asked to sleep
 HEAD, SHARED = 4, 8  # words before the steps; words that the progress has for itself, a line of the cache
 HELPED = 4_000_000  # floating-point operations of a segment below which waking a thread costs more than it brings
 
@@ -110,7 +110,7 @@ def play(memory, segment, first, who, patience):
         if who > {LEADER}:
             if waits(shared, progress, step + 1, patience):
                 return step
-        elif alone >= 0 and (who == {ALONE} or lacks(shared, arrivals, helpers, number - 1, patience // 4)):
+        elif alone >= 0 and (who == {ALONE} or lacks(shared, arrivals, helpers, number - 1, patience // 10)):
             mine = who == {ALONE}
             for task in range(begin, begin + number):  # none of them, or all: some may have been begun before
                 if who == {LEADER} and claim(shared, claims + task) == 0:

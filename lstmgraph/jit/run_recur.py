@@ -54,11 +54,13 @@ class RunRecur:
         self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
         self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
-        self.matrices = executor.dtype.itemsize * sum(
-            int(resize(pack.rows, inner)) * int(resize(pack.columns, inner)) * len(pack.parameters)
-            for place, pack in enumerate(self.kernel.packs)
-            if all(place != other for ahead in self.kernel.ahead for _, other in ahead.terms)
-        )
+        self.bytes = [
+            int(resize(pack.rows, inner))
+            * int(resize(pack.columns, inner))
+            * len(pack.parameters)
+            * executor.dtype.itemsize
+            for pack in self.kernel.packs
+        ]
 
     def _table(self, ahead: Ahead, stage: Stage, plan: Plan, fixed: frozenset[str]) -> Table | None:
         """Return the table that the rows of an input are of, if it is known before the loop."""
@@ -133,8 +135,13 @@ class RunRecur:
         kept: set[str],
         histories: set[str],
     ) -> None:
-        rows, executor = tape.rows, self.executor
-        shared = self._threads_of_a_row(rows)
+        rows, executor, sizes = tape.rows, self.executor, self.sizes.copy()
+        sizes[0] = rows.T
+        for position, name in enumerate(self.keeps):
+            if name:
+                sizes[position] = name in kept
+        ahead = [self._project(tape, place, sizes) for place in range(len(self.ahead))]
+        shared = self._threads_of_a_row(rows, [result.count > 0 for result, _ in ahead])
         spans = [(0, rows.B)] * shared if shared > 1 else self._slices(rows)
         meeting = tape.take(MEETING) if shared > 1 else tape.constant(np.zeros(1, np.int64))
         if shared > 1:
@@ -158,12 +165,6 @@ class RunRecur:
                 return ahead[int(name)][role == "places"]
             return self.operands.buffer(buffer, tape, len(spans))
 
-        sizes = self.sizes.copy()
-        sizes[0] = rows.T
-        ahead = [self._project(tape, place, sizes) for place in range(len(self.ahead))]
-        for position, name in enumerate(self.keeps):
-            if name:
-                sizes[position] = name in kept
         entry = Entry(
             executor.function(self.kernel, self.title), tuple(place(buffer) for buffer in self.kernel.buffers), sizes
         )
@@ -189,17 +190,19 @@ class RunRecur:
         sizes[self.kernel.sizes.index("parts")] = parts
         return Entry(entry.function, entry.refs, sizes)
 
-    def _threads_of_a_row(self, rows: Rows) -> int:
+    def _threads_of_a_row(self, rows: Rows, ahead: list[bool]) -> int:
         """Return how many threads compute the units of each row together: too few rows, or matrices that are large.
 
         Then each walks through its part of the matrices alone, which lies in its own cache, and they meet after every
-        block of a step.
+        block of a step. Matrices of products computed ahead are not walked through.
         """
         executor = self.executor
-        few = LARGE_ROWS * executor.threads if self.matrices >= LARGE_BYTES else executor.threads - 1
+        done = {pack for each, there in zip(self.kernel.ahead, ahead, strict=True) if there for _, pack in each.terms}
+        size = sum(size for pack, size in enumerate(self.bytes) if pack not in done)
+        few = LARGE_ROWS * executor.threads if size >= LARGE_BYTES else executor.threads - 1
         if not executor.compiled or few < rows.B or self.work * rows.count < SHARED_WORK:
             return 1
-        return max(1, min(executor.threads, self.matrices // SHARED_BYTES))
+        return max(1, min(executor.threads, size // SHARED_BYTES))
 
     def _project(self, tape: Tape, place: int, sizes: Array) -> tuple[Ref, Ref]:
         """Compute the products with inputs for all steps at once, where that is quicker than step by step.

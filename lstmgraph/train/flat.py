@@ -1,7 +1,9 @@
 """All parameters side by side in one array, seen as rows: what an optimiser runs over."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,19 +29,20 @@ class Layout:
         """Return the layout of a dictionary of arrays."""
         return cls(tuple((name, np.shape(array)) for name, array in arrays.items()))
 
-    @property
-    def places(self) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
-        """Name, first element and shape of each parameter."""
+    @cached_property
+    def places(self) -> tuple[tuple[str, slice, tuple[int, ...]], ...]:
+        """Name, elements and shape of each parameter."""
         found, start = [], 0
         for name, shape in self.shapes:
-            found.append((name, start, shape))
-            start += -(-int(np.prod(shape)) // _ALIGN) * _ALIGN
+            count = math.prod(shape)
+            found.append((name, slice(start, start + count), shape))
+            start += -(-count // _ALIGN) * _ALIGN
         return tuple(found)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """The number of rows; the last one is filled up with zeros."""
-        end = sum(-(-int(np.prod(shape)) // _ALIGN) * _ALIGN for _, shape in self.shapes)
+        end = sum(-(-math.prod(shape) // _ALIGN) * _ALIGN for _, shape in self.shapes)
         return max(-(-end // ROW), 1)
 
     def zeros(self, dtype: Any) -> Any:
@@ -49,7 +52,7 @@ class Layout:
     def views(self, flat: Any) -> dict[str, Any]:
         """Return the parameters as views of the flat array."""
         line = flat.reshape(-1)
-        return {name: line[start : start + int(np.prod(shape))].reshape(shape) for name, start, shape in self.places}
+        return {name: line[elements].reshape(shape) for name, elements, shape in self.places}
 
     def fill(self, flat: Any, arrays: Mapping[str, Any]) -> Any:
         """Copy arrays into the flat array and return it; a parameter without an array is zero."""
