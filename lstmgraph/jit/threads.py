@@ -1,5 +1,6 @@
 """The thread pool of the kernels, and how rows are dealt out to threads."""
 
+import contextlib
 import itertools
 import os
 import threading
@@ -13,6 +14,7 @@ import numpy.typing as npt
 Part = Callable[[], bool]  # what a thread calls until it is True
 
 _MOST_WORKERS = 255
+_HOPELESS = 10_000  # errors of one part: no storm of signals, but a part that always fails
 _NAP = 50e-6  # seconds between two calls of a part that has to wait
 
 
@@ -49,19 +51,22 @@ class _Pool:
 def _serve(queue: "SimpleQueue[Part]") -> None:
     """Work on parts for ever: the body of a pool thread."""
     while True:
-        _finish(queue.get())
+        with contextlib.suppress(BaseException):  # whose part always fails: the caller's own says so
+            _finish(queue.get())
 
 
 def _finish(part: Part) -> BaseException | None:
-    """Call a part until it is True, whatever happens; return the interrupt that came meanwhile."""
+    """Call a part until it is True, whatever comes between; return the interrupt that came."""
     interrupt: BaseException | None = None
-    while True:
+    for _ in range(_HOPELESS):
         try:
-            if part():
-                return interrupt
-            time.sleep(_NAP)
+            while not part():
+                time.sleep(_NAP)
+            return interrupt
         except BaseException as error:  # Ctrl-C: kernels still write to the caller's arrays
             interrupt = interrupt or error
+    assert interrupt is not None
+    raise interrupt
 
 
 _pool = _Pool()
@@ -70,9 +75,8 @@ _pool = _Pool()
 def together(parts: Sequence[Part]) -> None:
     """Work on parts side by side; return when the first, the calling thread's own, has ended.
 
-    The others are worked on by threads of the pool that happen to be free: the first part must not need them, must see
-    to it that those who have begun have ended what the caller relies on, and must not fail. Any number of threads may
-    call at once.
+    The others are worked on by threads of the pool that happen to be free: the first part must not need them, and must
+    see to it that those who have begun have ended what the caller relies on. Any number of threads may call at once.
 
     Parameters
     ----------
@@ -82,7 +86,8 @@ def together(parts: Sequence[Part]) -> None:
     Raises
     ------
     BaseException
-        An interrupt of the calling thread, a KeyboardInterrupt say, when the first part has ended.
+        An interrupt of the calling thread, a KeyboardInterrupt say, when the first part has ended; the error of a
+        part that fails again and again.
 
     Examples
     --------

@@ -56,6 +56,11 @@ def test_a_part_is_called_until_it_is_done():
     assert len(calls) == 3
 
 
+def test_a_part_that_always_fails_ends():
+    with pytest.raises(ZeroDivisionError):
+        threads.together([lambda: 1 / 0])
+
+
 def test_the_first_part_ends_where_no_thread_can_be_started(monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")
