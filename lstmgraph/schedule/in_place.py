@@ -6,7 +6,7 @@ order of the blocks, no later than the result. Whether the input is needed elsew
 
 from collections.abc import Sequence
 
-from lstmgraph.graph import is_row, named, operands
+from lstmgraph.graph import is_row, named, node_of, operands
 from lstmgraph.schedule.levels import Block, width
 from lstmgraph.traced import Traced
 
@@ -45,7 +45,7 @@ def _last_read(cell: Traced, key: str, done: dict[str, Moment]) -> Moment | None
     """Return when an input is read last; None if not all that reads it does so register by register."""
     graph = cell.graph
     users = set(graph.succ[key])
-    if not users or not is_row(graph.nodes[key]["node"].shape):
+    if not users or not is_row(node_of(graph, key).shape):
         return None
     if any(user not in done or width(graph, user) != width(graph, key) for user in users):
         return None
