@@ -64,7 +64,8 @@ def render(dot: str, file_format: str, layout: str, engine: str | None = None, s
         if draw is None:
             continue
         try:
-            return draw(dot, file_format, layout)
+            placed, how = (dot, layout) if name == BUNDLED else _placed(dot, layout)
+            return draw(placed, file_format, how)
         except DrawingError as error:
             failure = failure or error
     if failure:
@@ -78,6 +79,15 @@ def render(dot: str, file_format: str, layout: str, engine: str | None = None, s
     remedy = " or ".join(INSTALL[name] for name in chosen)
     what = f"engine {engine} is not installed" if engine else f"no engine found that draws {file_format}"
     raise DrawingError(f"{what}; {remedy}; the DOT text needs none (.dot)")
+
+
+def _placed(dot: str, layout: str) -> tuple[str, str]:
+    """Return a DOT text with all places and its layout, for other engines: each release places in its own way.
+
+    It is the bundled engine that places; where it is not there the text stays as it is.
+    """
+    place = _engines()[BUNDLED]() if layout != PINNED else None
+    return (dot, layout) if place is None else (place(dot, "dot", layout).decode(), PINNED)
 
 
 @cache
