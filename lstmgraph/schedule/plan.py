@@ -112,6 +112,7 @@ class _Planner:
         self.late = descendants(self.graph, [key for name, key in leaves.items() if name in late])
         self.below_rows = descendants(self.graph, [key for key in self.graph if is_row(node_of(self.graph, key).shape)])
         self.spread = {key for key in self.graph if self._is_spread(key)}
+        self.again = self._made_again()
         self.depth = self._depths()
 
     def _is_spread(self, key: str) -> bool:
@@ -119,6 +120,19 @@ class _Planner:
         node, sources = node_of(self.graph, key), operands(self.graph, key)
         computed = node.op not in (*LEAVES, *SINKS, "item") and is_row(node.shape)
         return computed and not any(is_row(node_of(self.graph, source).shape) for source in sources)
+
+    def _made_again(self) -> set[str]:
+        """Return what follows from leaves by cheap ops and rows alone read: their stages make it where they need it.
+
+        So no stage holds the one-hot rows of a cross entropy, as many as there are classes.
+        """
+        light: set[str] = set()
+        for key in self.graph:
+            if self._form(key) == "rows" and op(node_of(self.graph, key).op).cheap:
+                sources = operands(self.graph, key)
+                if all(s in light or s in self.spread or node_of(self.graph, s).op in LEAVES for s in sources):
+                    light.add(key)
+        return {key for key in light if all(self._form(user) == "rows" for user in self.graph.succ[key])}
 
     def _form(self, key: str) -> Form | None:
         node = node_of(self.graph, key)
@@ -148,7 +162,7 @@ class _Planner:
         place = {key: i for i, key in enumerate(self.graph)}
         for key in self.graph:
             form = self._form(key)
-            if form is None or (form == "fill" and not self._fill_needed(key)):
+            if form is None or key in self.again or (form == "fill" and not self._fill_needed(key)):
                 continue
             phase, depth = self.depth[key]
             if form == "rows":
@@ -193,11 +207,14 @@ class _Planner:
         replace: dict[str, Symbol] = {}
         sources: list[tuple[str, str]] = []
         taken: list[str] = []
-        spread = [source for key in keys for source in operands(self.graph, key) if source in self.spread]
-        for key in (*keys, *spread):
+        made_here = list(keys)
+        for key in made_here:  # it grows as it is read
             for source in operands(self.graph, key):
                 node = node_of(self.graph, source)
-                if source in replace or source in group or source in self.spread or node.op == "constant":
+                if source in self.spread or source in self.again:
+                    made_here += [source] if source not in made_here else []
+                    continue
+                if source in replace or source in group or node.op == "constant":
                     continue
                 role = "input" if is_row(node.shape) else "parameter"
                 name = node.name if node.op in LEAVES else self._name(source, taken)

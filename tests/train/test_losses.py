@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
+from lstmgraph.graph import node_of
 from lstmgraph.train.losses import LOSSES, Loss, as_loss
 from lstmgraph.train.objective import measures, objective, target_name
 
@@ -77,3 +78,24 @@ def test_losses_that_make_no_sense_are_errors(tiny):
         lg.Model(same_as_input, wide).evaluate(np.ones((2, 2, 3)), np.ones((2, 2, 3)))
     with pytest.raises(lg.GraphError, match="got float"):
         objective(same_as_input, Loss("number", lambda prediction, target: 1.0))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_step_with_cross_entropy_holds_what_the_gradient_needs_of_each_class_alone(apart):
+    classes = 11
+
+    @lg.network
+    def classified(tokens):
+        y = lg.recur(lg.cells.lstm, lg.embedding(tokens, 7, 3, name="embed"), size=5, name="lstm")
+        return lg.linear(y, size=classes, name="head")
+
+    program = lg.compile(objective(classified, LOSSES["cross_entropy"]))
+    plan = program.engine.passes(1, apart=apart).plan
+    held = [
+        key
+        for stage in plan.stages
+        for _, key in stage.results
+        if node_of(plan.traced.graph, key).shape == ("T", "B", classes)
+    ]
+    # cotangents of the logits; and, where backward is another call, the exponentials from which they follow
+    assert len(held) == (2 if apart else 1)
