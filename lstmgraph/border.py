@@ -324,10 +324,12 @@ def infer_sizes(traced: Traced, params: Mapping[str, Any], x: Any, state: Mappin
 
 def float_dtype(params: Mapping[str, Any], x: Any) -> Any:
     """Return the element type of the parameters, else of the input, float32 or float64."""
-    inputs = list(x.values()) if isinstance(x, Mapping) else [x]
-    for value in [*dict(params).values(), *inputs]:
-        if np.asarray(value).dtype.name in FLOATS:
-            return np.asarray(value).dtype
+    given = {f"parameter {name}": value for name, value in dict(params).items()}
+    given |= {f"input {name}": value for name, value in x.items()} if isinstance(x, Mapping) else {"input": x}
+    for where, value in given.items():
+        dtype = as_array(where, value, "an array of numbers").dtype
+        if dtype.name in FLOATS:
+            return dtype
     return np.dtype("float64")
 
 

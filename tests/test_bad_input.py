@@ -99,6 +99,7 @@ X = {
     "objects": (lambda c: c.call(c.x.astype(object)), lg.DTypeError, ["input x", "object", "float32"]),
     "dates": (lambda c: c.call(c.x.astype("M8[s]")), lg.DTypeError, ["input x", "datetime64", "float32"]),
     "ragged": (lambda c: c.call(ragged()), lg.LstmGraphError, ["input x", "[T, B, 4]"]),
+    "ragged, to the oracle": (lambda c: lg.interpret(lstm, {}, ragged()), lg.LstmGraphError, ["input", "array"]),
     "nothing": (lambda c: c.program(c.params, None), lg.LstmGraphError, ["input x", "[T, B, 4]"]),
     "unknown input": (lambda c: c.call({"xx": c.x}), lg.ShapeError, ["'xx'", "expected x", "nearest: x"]),
     "missing input": (lambda c: c.several(c.several_params, c.x), lg.ShapeError, ["got inputs x", "expected also dt"]),

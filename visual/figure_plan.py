@@ -125,7 +125,7 @@ def _levels(plan: Any, group: list[Any], sizes: Mapping[Dim, Dim]) -> Iterator[L
         words = [f"level {block.level}: {block.kind} of {block.size}"]
         if terms:
             matrices = ", ".join(dict.fromkeys("×".join(map(str, node_of(graph, m).shape)) for _, m in terms))
-            words.append(f"{len(terms)} products with {matrices}")
+            words.append(f"{len(terms)} product{'s' * (len(terms) > 1)} with {matrices}")
         if block.values:
             words.append(_counted(node_of(graph, key).op for key in block.values))
         yield Level(tuple(words), products, size * len(block.values))
