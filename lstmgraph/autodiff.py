@@ -270,11 +270,15 @@ def gradient(traced: Cell) -> Cell:
 
 
 def differentiate(
-    traced: Traced, builder: Builder, forward: Mapping[str, Symbol], seeds: Mapping[str, Any]
+    traced: Traced,
+    builder: Builder,
+    forward: Mapping[str, Symbol],
+    seeds: Mapping[str, Any],
+    others: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return leaf ``kind:name`` of a traced graph, rebuilt in `builder`, -> its cotangent."""
+    """Return leaf ``kind:name`` of a traced graph, rebuilt in `builder`, and name of `others` -> cotangent."""
     found = backpropagate(builder, seeds)
-    out: dict[str, Any] = {}
+    out: dict[str, Any] = {name: found.get(forward[key].key) for name, key in others.items()}
     for leaf, node in traced.leaves.items():
         symbol = forward[_leaf_key(traced, leaf)]
         cotangent = found.get(symbol.key)

@@ -7,11 +7,10 @@ import numpy as np
 
 from lstmgraph.border import Arrays
 from lstmgraph.call import WRT, Call, Gradients, checked_wrt
-from lstmgraph.engine import Line
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
-from lstmgraph.jit.executor import Context
 from lstmgraph.jit.frame import Binding
+from lstmgraph.line import Line
 from lstmgraph.stepping import Stepper, of_one_step
 
 if TYPE_CHECKING:
@@ -24,8 +23,9 @@ STEPPERS = 16  # numbers of rows for which memory is kept
 class Bound:
     """A program with its parameters packed."""
 
-    def __init__(self, program: "Program", params: Arrays) -> None:
+    def __init__(self, program: "Program", params: Arrays, brief: bool = False) -> None:
         self.program = program
+        self.brief = brief  # for one call alone
         self.params = params
         self._bindings: dict[Line, Binding] = {}
         self._first = program.traced.inputs[0]
@@ -36,7 +36,7 @@ class Bound:
     def binding(self, line: Line) -> Binding:
         """Return the parameters as a plan wants them."""
         if line not in self._bindings:
-            self._bindings[line] = line.bind(self.params)
+            self._bindings[line] = line.bind(self.params, self.brief)
         return self._bindings[line]
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
@@ -44,7 +44,7 @@ class Bound:
         call = Call(self.program, self.params, x, state, lengths, reset)
         line = call.engine.main
         context = line.context(self.binding(line), call.rows, call.feeds())
-        line.run(context, line.choose(call.plain_sinks(), (0,)))
+        line.run(context, call.choice(line, set(), (0,)))
         return call.results(line, context)
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
@@ -102,7 +102,7 @@ class Bound:
         line = call.engine.passes(call.rows.count, apart=True)
         context = line.context(self.binding(line), call.rows, call.feeds())
         sinks = call.gradient_sinks(line, wanted)
-        later = line.choose(sinks, (1,)).wanted
+        later = line.choose(sinks, (1, 2)).wanted
         line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
         y, final = call.results(line, context)
         for value in y.values() if isinstance(y, dict) else [y]:
@@ -110,8 +110,7 @@ class Bound:
         kept = {key: value for key, value in context.values.items() if key in later}
 
         def pullback(dy: Any, dstate: Any = None) -> Gradients:
-            back = Context(call.rows, context.sizes, dict(kept), context.binding)
-            line.feed(back, call.cotangents(dy, dstate))
+            back = line.context(context.binding, call.rows, call.cotangents(dy, dstate), kept=kept)
             return call.gradients(line, back, wanted)
 
         return y, final, pullback

@@ -20,13 +20,14 @@ from lstmgraph.border import (
     learned_starts,
     take_masks,
 )
-from lstmgraph.engine import DIRECTION, Line
 from lstmgraph.errors import GraphError, ParameterError, ShapeError, nearest
-from lstmgraph.graph import is_row, keys_of, node_of, resize
+from lstmgraph.forms import fits
+from lstmgraph.graph import is_row, keys_of, node_of
 from lstmgraph.jit.executor import Context
-from lstmgraph.jit.rows import Rows, full_rows
+from lstmgraph.jit.rows import full_rows, ragged_rows
+from lstmgraph.line import Choice, Line
 from lstmgraph.resets import RESET
-from lstmgraph.sequences import COTANGENT
+from lstmgraph.sequences import COTANGENT, DIRECTION
 from lstmgraph.traced import Traced, find
 
 if TYPE_CHECKING:
@@ -61,13 +62,19 @@ class Call:
         self.program = program
         self.params = params
         traced, sizes, dtype = program.traced, program.sizes, program.dtype
-        x, self.masks = take_masks(traced, sizes, x, dtype)
-        self.inputs, T, B = as_inputs(traced, sizes, x, dtype)
+        self.masks: Arrays = {}
+        fitting = program.forms.as_inputs(x)
+        if fitting is None:
+            x, self.masks = take_masks(traced, sizes, x, dtype)
+            fitting = as_inputs(traced, sizes, x, dtype)
+        self.inputs, T, B = fitting
         check_index_range(traced, self.inputs, program.index_limits)
-        self.state = as_state(traced, sizes, state, B, dtype)
-        self.rows = full_rows(T, B) if lengths is None else Rows(T, B, as_lengths(lengths, T, B))
+        fitting_state = program.forms.as_states(state, B)
+        self.state = as_state(traced, sizes, state, B, dtype) if fitting_state is None else fitting_state
+        self.rows = full_rows(T, B) if lengths is None else ragged_rows(T, B, as_lengths(lengths, T, B).tobytes())
         flags = as_reset(reset, T, B)
-        self.engine = program.engine_for(bool(self.masks), flags is not None, learned_starts(traced, state))
+        learned = program.learned if state is None else learned_starts(traced, state)
+        self.engine = program.engine_for(bool(self.masks), flags is not None, learned)
         self.flags = None if flags is None else flags[..., None].astype(dtype)
 
     def feeds(self) -> dict[str, Any]:
@@ -90,6 +97,13 @@ class Call:
         prefixes = tuple(f"{COTANGENT}{kinds[word]}:" for word in WRT if word in wanted)
         return [sink for sink in line.traced.sinks if sink[1].startswith(prefixes)] if prefixes else []
 
+    def choice(self, line: Line, wanted: set[str], phases: tuple[int, ...]) -> Choice:
+        """Return the stages of some phases that give the results of a plain call, and the cotangents wanted."""
+        form = (frozenset(wanted), phases)
+        if form not in line.choices:
+            line.choices[form] = line.choose(self.plain_sinks() + self.gradient_sinks(line, wanted), phases)
+        return line.choices[form]
+
     def results(self, line: Line, context: Context) -> tuple[Any, Arrays]:
         """Return outputs and final states."""
         sequence = self.engine.sequence
@@ -99,8 +113,7 @@ class Call:
 
     def cotangents(self, dy: Any, dstate: Any) -> dict[str, Any]:
         """Return the cotangent leaves; what is not given is zero."""
-        program, sequence = self.program, self.engine.sequence
-        outputs = list(sequence.outputs)
+        program, outputs = self.program, self.engine.sequence.outputs
         given = dict(dy) if isinstance(dy, Mapping) else {} if dy is None else {outputs[0]: dy}
         unknown = [name for name in given if name not in outputs]
         if unknown or (len(outputs) > 1 and dy is not None and not isinstance(dy, Mapping)):
@@ -110,23 +123,21 @@ class Call:
                 f"any of {', '.join(outputs)}"
             )
         feeds: dict[str, Any] = {}
-        for name in outputs:
-            feeds |= self._output_cotangent(name, given.get(name))
-        states = as_named_rows(program.traced, program.sizes, dstate, self.rows.B, program.dtype, "dstate")
-        return feeds | {f"input:{COTANGENT}next:{name}": value for name, value in states.items()}
-
-    def _output_cotangent(self, name: str, value: Any) -> dict[str, Any]:
-        program, sequence = self.program, self.engine.sequence
-        lookup = {**program.sizes, "T": self.rows.T, "B": self.rows.B}
-        node = sequence.result_shape("output", name)
-        shape = tuple(int(resize(dim, lookup)) for dim in node)
-        array = (
-            np.zeros(shape, program.dtype)
-            if value is None
-            else as_cotangent(f"{program.traced.name}: dy of {name}", value, shape, program.dtype)
-        )
-        role = "input" if node[:1] == ("T",) else "parameter"
-        return {f"{role}:{COTANGENT}output:{name}": array}
+        rows, B, dtype = (self.rows.T, self.rows.B), self.rows.B, program.dtype
+        for name, (leaf, ahead, size) in self.engine.cotangents.items():
+            shape, value = rows[2 - ahead :] + size, given.get(name)
+            if value is None:
+                feeds[leaf] = np.zeros(shape, dtype)
+            elif fits(value, shape, dtype):
+                feeds[leaf] = value
+            else:
+                feeds[leaf] = as_cotangent(f"{program.traced.name}: dy of {name}", value, shape, dtype)
+        states = program.forms.as_states(dstate, B)
+        if states is None:
+            states = as_named_rows(program.traced, program.sizes, dstate, B, dtype, "dstate")
+        for name, value in states.items():
+            feeds[f"input:{COTANGENT}next:{name}"] = value
+        return feeds
 
     def directions(self, direction: Any, dx: Any, dstate: Any) -> tuple[frozenset[str], dict[str, Any]]:
         """Return the leaves that move, all of a kind or none, and their directions as leaves by ``kind:name``."""
@@ -176,16 +187,18 @@ class Call:
 
     def gradients(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
         """Run the backward part and return its results."""
-        line.run(context, line.choose(self.gradient_sinks(line, wanted), (1,)))
+        line.run(context, line.choose(self.gradient_sinks(line, wanted), (1, 2)))
         return self.collect(line, context, wanted)
 
     def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
         """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""
         program, sequence = self.program, self.engine.sequence
 
+        sinks = line.cotangent_sinks(prefix)
+
         def of(kind: str, name: str, like: Any) -> Any:
-            sink = ("output", f"{prefix}{kind}:{name}")
-            if sink not in line.traced.sinks:
+            sink = sinks.get((kind, name))
+            if sink is None:
                 return np.zeros(like.shape, program.dtype)
             value = line.result(context, sink)
             return value if value.shape == like.shape else value.reshape(like.shape)

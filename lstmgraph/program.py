@@ -9,17 +9,18 @@ import numpy as np
 from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound
-from lstmgraph.call import WRT, Call, Gradients, find_labels
-from lstmgraph.engine import DIRECTION, SECOND, Engine
+from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels
+from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
+from lstmgraph.forms import Forms, fits
 from lstmgraph.graph import Dim, resize
 from lstmgraph.initializers import initialize
 from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.masks import draw, with_masks, without_masks
 from lstmgraph.resets import with_reset
-from lstmgraph.segments import vjp_in_segments
-from lstmgraph.sequences import COTANGENT
+from lstmgraph.sequences import COTANGENT, DIRECTION
+from lstmgraph.stretches import in_stretches
 from lstmgraph.traced import Traced
 from lstmgraph.warming import warm_up
 
@@ -116,6 +117,11 @@ class Program:
         return self.engine_for(False, False, self.learned)
 
     @cached_property
+    def forms(self) -> Forms:
+        """What arguments look like that can be taken as they are."""
+        return Forms(self.traced, self.sizes, self.dtype)
+
+    @cached_property
     def learned(self) -> frozenset[str]:
         """The states that start at learned values if a call does not give them."""
         return learned_starts(self.traced, None)
@@ -180,16 +186,9 @@ class Program:
         return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
 
     def _checked(self, params: Mapping[str, Any]) -> Arrays:
-        if type(params) is dict and params.keys() == self._shapes.keys():  # the quick way of what fits
-            found = {name: params[name] for name in self._shapes}
-            if all(
-                type(array) is np.ndarray
-                and array.shape == self._shapes[name]
-                and array.dtype is self.dtype
-                and array.flags.c_contiguous
-                for name, array in found.items()
-            ):
-                return found
+        shapes, dtype, quick = self._shapes, self.dtype, type(params) is dict
+        if quick and params.keys() == shapes.keys() and all(fits(params[n], s, dtype) for n, s in shapes.items()):
+            return dict(params)
         return as_params(self.traced, self.sizes, params, self.dtype)
 
     @cached_property
@@ -222,11 +221,11 @@ class Program:
         y, state
             Outputs [T, B, H] (a dictionary if several) and the final states by name.
         """
-        return Bound(self, self._checked(params))(x, state=state, lengths=lengths, reset=reset)
+        return Bound(self, self._checked(params), brief=True)(x, state=state, lengths=lengths, reset=reset)
 
     def step(self, params: Mapping[str, Any], x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step, x [B, I] -> y [B, H]; `bind` first where speed matters."""
-        return Bound(self, self._checked(params))._checked_step(x, state)
+        return Bound(self, self._checked(params), brief=True)._checked_step(x, state)
 
     def vjp(
         self,
@@ -238,6 +237,7 @@ class Program:
         wrt: Iterable[str] = WRT,
         *,
         checkpoint_every: int | None = None,
+        memory_budget: int | None = None,
     ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
         """Run, and return also the pullback from cotangents of the results to cotangents of the arguments.
 
@@ -249,7 +249,12 @@ class Program:
             Which cotangents are wanted: "params", "x", "state".
         checkpoint_every : int, optional
             Keep the states of every so many steps alone, and replay the steps between on the way back: a third more
-            work, and memory for that many steps in place of all. Gradients are equal up to rounding.
+            work, and memory for that many steps in place of all. Results and gradients are equal bit for bit.
+        memory_budget : int, optional
+            Bytes, in place of `checkpoint_every`: the most steps are taken whose working memory is no more than that,
+            all of them if they may be run at once. It counts what is kept for the way back, the states between, what a
+            stretch of steps works with, and, where lengths differ, the packed sequences; not arguments, cotangents,
+            results, nor what is of the parameters' size.
 
         Returns
         -------
@@ -257,10 +262,16 @@ class Program:
             ``pullback(dy, dstate=None) -> Gradients``; `dy` is an array (a dictionary if there are several outputs;
             partial ones are legal), `dstate` a dictionary. It may be called again. `y` is read-only, and `x` must not
             be changed, while the pullback lives.
+
+        Raises
+        ------
+        GraphError
+            For a budget that is too small, and what cannot be cut: it runs back in time, or reads a sum over all rows.
         """
-        bound = self.bind(params)
-        if checkpoint_every is not None:
-            return vjp_in_segments(bound, x, state, lengths, reset, wrt, checkpoint_every)
+        checked = {name: value.copy() for name, value in self._checked(params).items()}
+        bound = Bound(self, checked, brief=checkpoint_every is None and memory_budget is None)
+        if cut := in_stretches(bound, (x, state, lengths, reset), wrt, checkpoint_every, memory_budget, apart=True):
+            return *cut.forward(), cut.backward
         return bound.vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
 
     def hvp(
@@ -293,7 +304,7 @@ class Program:
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
         feeds |= call.feeds() | call.cotangents(dy, dstate)
-        context = line.context(line.bind(call.params), call.rows, feeds)
+        context = line.context(line.bind(call.params, brief=True), call.rows, feeds)
         line.run(context, line.choose(line.traced.sinks, (0, 1)))
         return call.collect(line, context, set(WRT), SECOND)
 
@@ -326,7 +337,7 @@ class Program:
         call = Call(self, self._checked(params), x, state, lengths, reset)
         moving, along = call.directions(direction, dx, dstate)
         line = call.engine.tangents(moving)
-        context = line.context(line.bind(call.params), call.rows, call.feeds() | along)
+        context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | along)
         line.run(context, line.choose(line.traced.sinks, (0, 1)))
         y, final = call.results(line, context)
         return y, final, *call.tangents(line, context, y, final)
@@ -344,7 +355,7 @@ class Program:
         call = Call(self, self._checked(params), x, state, lengths, reset)
         wanted = find_labels(call.engine.sequence, names)
         line = call.engine.records(wanted)
-        context = line.context(line.bind(call.params), call.rows, call.feeds())
+        context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds())
         sinks = [("output", COTANGENT + name) for name in wanted]
         line.run(context, line.choose(sinks, (0, 1)))
         return {name: line.result(context, sink) for name, sink in zip(wanted, sinks, strict=True)}
@@ -360,12 +371,13 @@ class Program:
         wrt: Iterable[str] = ("params",),
         *,
         checkpoint_every: int | None = None,
+        memory_budget: int | None = None,
     ) -> tuple[Any, Arrays, Gradients]:
         """Run forward and backward as one plan, for cotangents known before: a training step.
 
         Parameters
         ----------
-        params, x, state, lengths, reset, wrt, checkpoint_every
+        params, x, state, lengths, reset, wrt, checkpoint_every, memory_budget
             As in `vjp`.
         dy : array or dict
             Cotangents of the outputs; for a mean loss, one over the number of valid rows.
@@ -374,14 +386,14 @@ class Program:
         -------
         y, state, gradients
         """
-        if checkpoint_every is not None:
-            bound = Bound(self, self._checked(params))
-            y, final, pullback = vjp_in_segments(bound, x, state, lengths, reset, wrt, checkpoint_every)
-            return y, final, pullback(dy)
+        wanted = checked_wrt(wrt)
+        if checkpoint_every is not None or memory_budget is not None:
+            bound, given = Bound(self, self._checked(params)), (x, state, lengths, reset)
+            if cut := in_stretches(bound, given, wanted, checkpoint_every, memory_budget, apart=False):
+                return *cut.forward(), cut.backward(dy)
         call = Call(self, self._checked(params), x, state, lengths, reset)
         line = call.engine.passes(call.rows.count, apart=False)
-        context = line.context(line.bind(call.params), call.rows, call.feeds() | call.cotangents(dy, None))
-        sinks = call.plain_sinks() + call.gradient_sinks(line, set(wrt))
-        line.run(context, line.choose(sinks, (0, 1)))
+        context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | call.cotangents(dy, None))
+        line.run(context, call.choice(line, wanted, (0, 1)))
         y, final = call.results(line, context)
-        return y, final, call.collect(line, context, set(wrt))
+        return y, final, call.collect(line, context, wanted)

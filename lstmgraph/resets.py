@@ -1,10 +1,11 @@
 """Resets: a cell or network with one more input that puts its states back to where they start."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from lstmgraph.graph import Builder, Node, Symbol, named, node_of, operands, rebuild
-from lstmgraph.traced import Cell, frozen_as
+from lstmgraph.graph import Builder, Node, Symbol, lead, named, node_of, operands, rebuild
+from lstmgraph.traced import Cell, Traced, frozen_as
 
 RESET = "@reset"  # no Python argument can have this name
 
@@ -46,6 +47,17 @@ def with_learned_starts(sequence: Any, states: frozenset[str]) -> Any:
             made[key] = builder.add("broadcast", leaf, target=node.shape)
     made = rebuild(sequence.graph, builder, replace=made)
     return frozen_as(sequence, builder, made)
+
+
+def learned_nodes(sequence: Traced, states: Mapping[str, str]) -> dict[str, str]:
+    """Return state -> the node in its place in such a graph, given the parameter at which each state starts."""
+    graph, leaves = sequence.graph, named(sequence.graph, "parameter")
+    return {
+        name: key
+        for name, parameter in states.items()
+        for key in graph.succ[leaves[parameter]]
+        if lead(node_of(graph, key).shape) == ("B",)
+    }
 
 
 def _reset_cell(cell: Cell, builder: Builder) -> Cell:

@@ -1,12 +1,14 @@
 """Graphs over sequences: of a cell, with its gradient, with what is recorded, with some results alone."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lstmgraph.autodiff import differentiate
 from lstmgraph.graph import Builder, Symbol, features, operands, rebuild
 from lstmgraph.traced import Cell, Network, Traced
 
+DIRECTION = "v:"  # prefix of the directions of leaves, and of what they move
 COTANGENT = "d:"  # prefix of cotangent inputs and outputs; no Python name has it
 
 
@@ -37,8 +39,11 @@ def over_sequences(traced: Traced) -> Traced:
     return Network(builder.freeze(traced.name), traced.returns)
 
 
-def with_gradient(sequence: Traced) -> Traced:
-    """Return the graph with cotangents of its results as more inputs and cotangents of its leaves as more outputs."""
+def with_gradient(sequence: Traced, others: Mapping[str, str] = MappingProxyType({})) -> Traced:
+    """Return the graph with cotangents of its results as more inputs and cotangents of its leaves as more outputs.
+
+    Those of other nodes, by name, are outputs too.
+    """
     builder = Builder(simplify=True)
     made = rebuild(sequence.graph, builder)
     seeds: dict[str, Any] = {}
@@ -47,7 +52,7 @@ def with_gradient(sequence: Traced) -> Traced:
         role = "input" if source.shape[:1] and source.shape[0] in ("T", "B") else "parameter"
         cotangent = builder.leaf(role, source.shape, name=f"{COTANGENT}{kind}:{name}")
         seeds[source.key] = seeds[source.key] + cotangent if source.key in seeds else cotangent
-    for leaf, cotangent in differentiate(sequence, builder, made, seeds).items():
+    for leaf, cotangent in differentiate(sequence, builder, made, seeds, others).items():
         if cotangent is not None:
             builder.sink("output", cotangent, COTANGENT + leaf)
     return _same_labels(sequence, builder, made)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.engine import TAPES
 from lstmgraph.jit import executor as executors
 from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.jit.run_reduce import _Job, _spread
 from lstmgraph.jit.run_rows import SWEEP
 from lstmgraph.jit.tape import PREPARED
+from lstmgraph.line import TAPES
 
 THREADS = 8
 

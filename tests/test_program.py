@@ -48,7 +48,8 @@ def trained(program, params, x, **options):
 
 
 def named_arrays(y, state, grads):
-    found = {"y": y, "dx": grads.x} | {f"final {name}": value for name, value in state.items()}
+    found = {"y": y} | (grads.x if isinstance(grads.x, dict) else {"dx": grads.x})
+    found |= {f"final {name}": value for name, value in state.items()}
     found |= {f"d {name}": value for name, value in grads.state.items()}
     return found | {f"d {name}": value for name, value in grads.params.items()}
 
@@ -338,6 +339,53 @@ def test_a_pullback_outlives_its_program_and_its_arguments():
     del program, params, x
     gc.collect()
     assert_equal_bits(pullback(dy).params, want)
+
+
+@pytest.mark.parametrize("form", ["call", "bind", "gradients"])
+def test_parameters_that_were_one_array_in_a_call_are_two_in_the_next(form):
+    program, x = compiled(5, 5, threads=1), random_x(4, 3, 5)
+    params = random_params(program)
+    both = params | {"input.W_x": params["forget.W_x"], "output.W_h": params["forget.W_h"]}
+    dy = random_x(4, 3, 5, seed=2)
+
+    def results(run, given):
+        if form == "gradients":
+            y, state, grads = run.value_and_gradients(given, x, dy, wrt=("params", "x", "state"))
+            return named_arrays(y, state, grads)
+        y, state = run(given, x) if form == "call" else run.bind(given)(x)
+        return {"y": y, **state}
+
+    fresh = lg.compile(lstm, input_size=5, hidden_size=5, threads=1)
+    want = results(fresh, params)
+    results(program, both)
+    assert_equal_bits(results(program, params), want)
+
+
+@pytest.mark.parametrize("form", ["call", "gradients", "pullback"])
+def test_an_argument_that_is_a_result_is_as_given_where_rows_end_early(form):
+    @lg.cell
+    def passing(x, dt, /, h):
+        return {"y": x, "z": dt * h, "h": lg.tanh_layer(h, x, name="mix")}
+
+    program = lg.compile(passing, input_size=3, hidden_size=2, dt=1)
+    params, x = random_params(program), random_x(5, 4)
+    inputs, lengths = {"x": x, "dt": random_x(5, 4, 1, seed=2)}, np.array([2, 5, 0, 3])
+    state = {"h": random_x(1, 4, 2, seed=3)[0]}
+    dy = {"z": random_x(5, 4, 2, seed=4)}
+    if form == "call":
+        y, final = program(params, inputs, state=state, lengths=lengths)
+    elif form == "gradients":
+        y, final, _ = program.value_and_gradients(params, inputs, dy, state=state, lengths=lengths)
+    else:
+        y, final, pullback = program.vjp(params, inputs, state=state, lengths=lengths)
+        grads, again = pullback(dy), pullback(dy)
+        assert_equal_bits(named_arrays(y["y"], final, again), named_arrays(y["y"], final, grads))
+    want, last = lg.interpret(passing, params, inputs, state=state, lengths=lengths)
+    valid = np.arange(5)[:, None] < lengths
+    assert np.array_equal(y["y"], np.where(valid[..., None], x, 0))
+    assert np.allclose(y["z"], want["z"], **NEAR["float32"]) and not y["z"][~valid].any()
+    assert np.allclose(final["h"], last["h"], **NEAR["float32"])
+    assert np.array_equal(final["h"][2], state["h"][2])
 
 
 def test_a_bound_program_is_a_snapshot_of_its_parameters():

@@ -270,9 +270,20 @@ def test_a_stage_reads_only_what_earlier_stages_hold(name, in_numpy):
 def test_the_forward_phase_reads_no_cotangent(name, in_numpy):
     line = compiled(name).engine.main
     late = descendants(line.graph, [key for key in line.graph if node_of(line.graph, key).name.startswith("d:")])
+    sums = [key for stage in line.plan.stages if stage.form == "reduce" for _, key in stage.results]
+    finished = descendants(line.graph, sums)
     for stage in line.plan.stages:
         below = any(key in late for _, key in (*stage.sources, *stage.results))
-        assert stage.phase == (1 if below else 0), stage.form
+        end = any(key in finished for _, key in stage.sources)
+        assert stage.phase == (2 if end else 1 if below else 0), stage.form
+
+
+def test_what_reads_finished_sums_of_gradients_comes_last(in_numpy):
+    stages = compiled("antisymmetric").plan.stages
+    assert [stage.phase for stage in stages] == sorted(stage.phase for stage in stages)
+    assert {stage.form for stage in stages if stage.phase == 2} == {"once"}  # the gradient of U - U'
+    assert "(at the end)" in str(compiled("antisymmetric").plan)
+    assert {stage.phase for stage in compiled("antisymmetric").engine.whole.plan.stages} == {0}
 
 
 def test_weight_gradients_and_dx_of_the_lstm_are_stages_after_its_loop(in_numpy):

@@ -150,6 +150,11 @@ class Arena:
         self._free_bytes = 0
 
 
+def leased(size: int) -> int:
+    """Return how many bytes of memory a buffer of some bytes takes."""
+    return _size_class(size) + _ALIGNMENT
+
+
 def _size_class(size: int) -> int:
     """Round a size up to one of four per doubling, so that re-use hits and at most a fifth is lost."""
     if size <= _LEAST:

@@ -18,7 +18,6 @@ from lstmgraph.jit.tile import support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
 SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
-SMALL = 8192  # elements below which the allocator is quicker than the arena
 
 
 @dataclass
@@ -37,6 +36,8 @@ class Context:
         The parameters.
     lent : set
         Keys of values that belong to somebody else: the caller's arguments, and results that were given away.
+    padded : bool
+        Whether numbers in leaves lie in the user's order and with padding, and sequences that are results shall.
     """
 
     rows: Rows
@@ -44,6 +45,7 @@ class Context:
     values: dict[str, Any]
     binding: Binding
     lent: set[str] = field(default_factory=set)
+    padded: bool = False
 
 
 class Executor:
@@ -60,8 +62,8 @@ class Executor:
         self._player: Function | None = None
 
     def take(self, count: int) -> Array:
-        """Lease a buffer of elements; it goes back by itself when nobody holds it."""
-        return np.empty(count, self.dtype) if count < SMALL else self.arena.take(count, self.dtype)
+        """Lease a buffer of elements that begins a line of the cache; it goes back by itself when nobody holds it."""
+        return self.arena.take(count, self.dtype)
 
     def tiles(self) -> Module:
         """Return the register tiles."""

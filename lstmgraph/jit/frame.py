@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lstmgraph.jit.tape import Tape
 
 Array = np.ndarray[Any, Any]
+LINE = 64  # bytes: a cache line, and the widest SIMD register
 WHOLE = -1  # the count of a buffer whose length its array knows
 
 
@@ -47,12 +48,16 @@ class Packing:
 
 
 class Binding:
-    """Parameters with what follows from them alone: each computed once, packed once, found once."""
+    """Parameters with what follows from them alone: each computed once, packed once, found once.
 
-    __slots__ = ("packs", "prepared", "values")
+    One that is brief serves a single call, whose tape packs what it reads.
+    """
 
-    def __init__(self, values: dict[str, Array]) -> None:
+    __slots__ = ("brief", "packs", "prepared", "values")
+
+    def __init__(self, values: dict[str, Array], brief: bool = False) -> None:
         self.values = values  # by node
+        self.brief = brief
         self.packs: dict[str, Array] = {}  # by the packing's name
         self.prepared: dict[Tape, tuple[Array, list[Any]]] = {}
 
@@ -107,8 +112,11 @@ class Frame:
 
     def give(self, values: dict[Any, Array]) -> None:
         """Put the results, by node, where they are wanted."""
-        for key in self.tape.results:
-            values[key] = self.value(key)
+        _, small = self.blocks
+        for key, slot, elements, shape in self.tape.handed:
+            memory = small if slot < 0 else self.arrays[slot]
+            value = (memory if memory.ndim == 1 else memory.reshape(-1))[elements]
+            values[key] = value if shape is None else value.reshape(shape)
 
     def thunks(self) -> list[Callable[[], object]]:
         """Return the steps, to be run on this memory any number of times."""

@@ -10,7 +10,6 @@ from lstmgraph.jit.executor import Array, Executor, strides
 from lstmgraph.jit.frame import Entry, Packing, Ref
 from lstmgraph.jit.layout import Buffer, Kernel
 from lstmgraph.jit.player import Call
-from lstmgraph.jit.rows import NO_ROWS
 from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
@@ -72,20 +71,21 @@ def record_packing(
     return packed, entry, [(0, 0, 1, b0, b1, slot) for slot, (b0, b1) in enumerate(spans)], work
 
 
-def record_packings(executor: Executor, packings: Sequence[Packing], values: Mapping[str, Array]) -> Tape:
-    """Return a tape that packs matrices of parameters, given as they lie: all of a bind side by side."""
-    tape = Tape(executor, NO_ROWS, {})
+def record_packings(tape: Tape, packings: Sequence[Packing], memory: Mapping[str, tuple[str, Array]]) -> dict[str, Ref]:
+    """Add a step that packs matrices of parameters, all side by side, and return where they lie by the packings' names.
+
+    Of each matrix `memory` says the node in whose memory it lies, and how it lies there.
+    """
     entries: list[Entry] = []
-    tasks: list[list[Call]] = [[] for _ in range(executor.threads)]
-    total = 0.0
+    tasks: list[list[Call]] = [[] for _ in range(tape.executor.threads)]
+    total, found = 0.0, {}
     for packing in packings:
-        matrices = [(tape.read(key, values[key].shape), strides(values[key])) for key in packing.keys]
-        packed, entry, calls, work = record_packing(tape, packing, matrices)
+        lies = [memory[key] for key in packing.keys]
+        matrices = [(tape.read(node, matrix.shape), strides(matrix)) for node, matrix in lies]
+        found[packing.name], entry, calls, work = record_packing(tape, packing, matrices)
         for slot, call in enumerate(calls):
             tasks[slot].append((len(entries), *call[1:]))
         entries.append(entry)
         total += work
-        tape.give(packing.name, packed)
     tape.launch(entries, [[calls for calls in tasks if calls]], total)
-    tape.finish([packing.name for packing in packings])
-    return tape
+    return found

@@ -38,15 +38,15 @@ def clear_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
 
 
 def take_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
-    """Copy rows from their places."""
-    target, source, places = buffers
-    target.reshape(-1, sizes[1])[:] = source.reshape(-1, sizes[1])[places]
+    """Copy rows b0 to b1 from their places."""
+    (target, source, places), (_, _, b0, b1, _) = buffers, span
+    target.reshape(-1, sizes[1])[b0:b1] = source.reshape(-1, sizes[1])[places[b0:b1]]
 
 
 def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
-    """Copy rows to their places."""
-    target, source, places = buffers
-    target.reshape(-1, sizes[1])[places] = source.reshape(-1, sizes[1])
+    """Copy rows b0 to b1 to their places."""
+    (target, source, places), (_, _, b0, b1, _) = buffers, span
+    target.reshape(-1, sizes[1])[places[b0:b1]] = source.reshape(-1, sizes[1])[b0:b1]
 
 
 MOVES: tuple[Function, ...] = (copy_rows, clear_rows, take_rows, put_rows)  # sizes: rows, elements and bytes of a row
@@ -68,7 +68,7 @@ def perform(memory, place):
         clear(buffer[0], sizes[0] * sizes[2])
     else:
         places = words(buffer[2])
-        for row in range(sizes[0]):
+        for row in range(line[5], line[6]):
             if line[0] == 2:
                 copy(buffer[0] + row * sizes[2], buffer[1] + places[row] * sizes[2], sizes[2])
             else:

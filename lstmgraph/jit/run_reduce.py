@@ -1,11 +1,14 @@
 """Sums over rows: weight gradients and biases together, table gradients; outputs are split, never the sums.
 
-So results are equal bit for bit on any number of threads, and no thread has a copy of its own.
+So results are equal bit for bit on any number of threads, and no thread has a copy of its own. Each sum is one chain
+from the last row to the first, so those of the steps before can go on from those of the steps after, bit for bit.
 """
 
+import copy
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +54,7 @@ class RunReduce:
         self, stage: Stage, plan: Plan, executor: Executor, sizes: Mapping[Dim, Dim], fixed: frozenset[str]
     ) -> None:
         self.executor = executor
+        self.goes_on = False
         graph = plan.traced.graph
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.sums: dict[str, list[str]] = {}  # value -> its column sums
@@ -73,6 +77,13 @@ class RunReduce:
                 self.tables.append((sources[0], sources[1], key))
         self.values = tuple(dict.fromkeys([*self.products, *self.sums]))
 
+    @cached_property
+    def onward(self) -> "RunReduce":
+        """The same sums, going on from what the caller's arrays hold, in place."""
+        found = copy.copy(self)
+        found.goes_on = True
+        return found
+
     def record(self, tape: Tape) -> None:
         """Add the sums that are wanted to a tape."""
         groups: dict[Hashable, list[_Sums]] = {}
@@ -84,6 +95,7 @@ class RunReduce:
         jobs += [self._scatter(tape, *table) for table in self.tables if table[2] in tape.wanted]
         if not jobs:
             return
+        again = [pair for group in groups.values() for sums in group for pair in self._same(tape, sums)]
         parts = self.executor.parts(sum(job.work for job in jobs), sum(job.units for job in jobs))
         most = max(job.scratch for job in jobs)
         scratch = tape.take(parts * most)
@@ -92,6 +104,8 @@ class RunReduce:
                 job.buffers[0], job.sizes[2] = scratch, most
         entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
         tape.launch(entries, _spread(jobs, parts), sum(job.work for job in jobs))
+        for result, same in again:
+            tape.copy(result, same)
 
     def _sums(self, tape: Tape, source: str) -> "_Sums | None":
         """Return what is wanted of one value; None if there is nothing to do."""
@@ -101,17 +115,26 @@ class RunReduce:
             return None
         N = self.widths[source]
         D = tape.read(source, self.leaves[source])
-        total = tape.take(N)
-        for key in totals:
-            tape.give(key, total.part(0, max(math.prod(self.shapes[key]), 1)), self.shapes[key])
-        results = [tape.take(self.widths[other] * N) for other in products]
-        for key, out in zip(products.values(), results, strict=True):
-            tape.give(key, out, self.shapes[key])
+        if self.goes_on:
+            total = tape.read(totals[0], self.shapes[totals[0]]) if totals else tape.take(N)
+            results = [tape.read(key, self.shapes[key]) for key in products.values()]
+        else:
+            total = tape.take(N)
+            for key in totals:
+                tape.give(key, total.part(0, max(math.prod(self.shapes[key]), 1)), self.shapes[key])
+            results = [tape.take(self.widths[other] * N) for other in products]
+            for key, out in zip(products.values(), results, strict=True):
+                tape.give(key, out, self.shapes[key])
         if D.count == 0:
-            for out in (total, *results):
+            for out in () if self.goes_on else (total, *results):
                 tape.clear(out)
             return None
         return _Sums(D.count // N, N, totals, list(products), [D, total, *results])
+
+    def _same(self, tape: Tape, sums: "_Sums") -> list[tuple[Ref, Ref]]:
+        """Return the caller's arrays for what is the same sum as another, and that one's, where it goes on."""
+        keys = sums.totals[1:] if self.goes_on else []
+        return [(tape.read(key, self.shapes[key]), sums.buffers[1]) for key in keys]
 
     def _over_rows(self, tape: Tape, group: list["_Sums"]) -> "_Job":
         """Return the sums of values that are multiplied by the same others as a job."""
@@ -120,7 +143,7 @@ class RunReduce:
         panels = len(group) * -(-first.width // (target.vectors * target.width))
         turns = min(over_rows_turns(target, sum(columns)), panels)
         work = over_rows_work(target, sum(columns), turns)
-        counts = [first.rows, first.width, work, bool(first.totals), turns, len(columns), *columns]
+        counts = [first.rows, first.width, work, bool(first.totals), turns, self.goes_on, len(columns), *columns]
         others = [tape.read(other, self.leaves[other]) for other in first.products]
         buffers = [others[0] if others else first.buffers[0], *others, *(ref for each in group for ref in each.buffers)]
         cost = len(group) * first.rows * first.width * (2 * sum(columns) + 8)
@@ -129,9 +152,12 @@ class RunReduce:
     def _scatter(self, tape: Tape, source: str, index: str, key: str) -> "_Job":
         N = self.widths[source]
         D = tape.read(source, self.leaves[source])
-        table = tape.take(self.shapes[key][0] * N)
-        tape.clear(table)
-        tape.give(key, table, self.shapes[key])
+        if self.goes_on:
+            table = tape.read(key, self.shapes[key])
+        else:
+            table = tape.take(self.shapes[key][0] * N)
+            tape.clear(table)
+            tape.give(key, table, self.shapes[key])
         sizes = np.array([D.count // N, N], np.int64)
         vectors = -(-N // self.executor.target.width)
         return _Job("scatter", [D, tape.read(index, self.leaves[index]), table], sizes, 16 * D.count, vectors, 0)

@@ -5,8 +5,6 @@ lies. What lives only within the call shares one block of memory; results have m
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate, zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,23 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmgraph.graph import Dim, Shape, lead, resize
-from lstmgraph.jit.frame import WHOLE, Array, Binding, Block, Entry, Frame, Packing, Ref, address
+from lstmgraph.jit import threads
+from lstmgraph.jit.arena import leased
+from lstmgraph.jit.frame import LINE, WHOLE, Array, Binding, Block, Entry, Frame, Packing, Ref, address
 from lstmgraph.jit.player import (
     Call,
     Function,
     Launch,
     Rounds,
-    Segment,
-    Tasks,
     clear_rows,
     copy_rows,
-    play,
-    play_in_python,
     put_rows,
     take_rows,
     write_segment,
 )
 from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.steps import Kernels, Played, Python
 from lstmgraph.schedule.lifetimes import Life, place
 
 if TYPE_CHECKING:
@@ -38,56 +35,9 @@ if TYPE_CHECKING:
 
 SHARE = True  # where bounds are checked, every buffer has memory of its own
 SMALL = 8192  # elements up to which results share memory
-LINE = 64  # bytes: a cache line, and the widest SIMD register
+MOVED = 16  # floating-point operations that take as long as moving an element
 PREPARED = 32  # tapes that a bind is ready for
 SPAN = 4_000_000_000  # floating-point operations between two looks at Ctrl-C: a tenth of a second on a slow thread
-
-
-@dataclass(frozen=True, eq=False)
-class _Kernels:
-    """A step of kernels, what one thread does in its place if need be, its cost in floating-point operations."""
-
-    entries: tuple[Entry, ...]
-    tasks: Tasks
-    alone: Sequence[Call]
-    work: float
-
-    def on(self, frame: Frame) -> Callable[[], object]:
-        """Return how they run as plain Python on a frame's memory."""
-        bound = [(entry.function, [frame.array(ref) for ref in entry.refs], entry.sizes) for entry in self.entries]
-        return partial(play_in_python, bound, self.tasks)
-
-
-@dataclass(frozen=True, eq=False)
-class _Python:
-    """A step in Python."""
-
-    step: Callable[[Frame], None]
-
-    def on(self, frame: Frame) -> Callable[[], object]:
-        """Return how it runs on a frame's memory."""
-        return partial(self.step, frame)
-
-
-@dataclass(frozen=True, eq=False)
-class _Segment:
-    """Steps of kernels that follow each other, as one call of the player."""
-
-    player: Function
-    segment: Segment
-    slots: Array  # of each kernel's buffers
-    blank: Array  # the bytes from a slot's memory to the buffer; then the shared words, all zero
-
-    def on(self, frame: Frame) -> Callable[[], object]:
-        """Return how it runs on a frame's memory; words that threads share must be new each time."""
-        if self.segment.helpers:
-            return lambda: play(self.player, self.segment, self._memory(frame))
-        return partial(play, self.player, self.segment, self._memory(frame))
-
-    def _memory(self, frame: Frame) -> Array:
-        memory = self.blank.copy()
-        memory[: len(self.slots)] += frame.addresses.take(self.slots)
-        return memory
 
 
 class Tape:
@@ -107,6 +57,8 @@ class Tape:
         The parameters and what follows from them alone.
     last : mapping
         Node -> the stage that reads it last; what outlives the call is not among them.
+    padded : frozenset of keys
+        The leaves that are fed in the user's order and with padding.
     """
 
     def __init__(
@@ -117,6 +69,7 @@ class Tape:
         wanted: frozenset[str] = frozenset(),
         fixed: frozenset[str] = frozenset(),
         last: Mapping[str, object] = MappingProxyType({}),
+        padded: frozenset[str] = frozenset(),
     ) -> None:
         self.executor = executor
         self.rows = rows
@@ -124,8 +77,9 @@ class Tape:
         self.wanted = wanted
         self.fixed = fixed
         self.last = last
+        self.padded = padded if rows.order is not None else frozenset()
         self._replaced: set[int] = set()  # slots whose value has given way to another
-        self.steps: list[_Kernels | _Python] = []
+        self.steps: list[Kernels | Python] = []
         self.counts: list[int] = []
         self.constants: list[Array | None] = []  # by slot: arrays that are the same in every call
         self.given: dict[str, tuple[Ref, tuple[int, ...] | None]] = {}  # node -> where the tape puts its value
@@ -133,7 +87,8 @@ class Tape:
         self.direct: set[int] = set()  # those of them that kernels read as they are
         self.leaves: dict[str, int] = {}  # node -> slot of what the caller feeds
         self.bound: dict[str, int] = {}  # node -> slot of what a bind holds
-        self.packs: dict[str, tuple[Packing, int]] = {}  # name -> packed parameters and their slot
+        self.packs: dict[str, tuple[Packing, int]] = {}  # name -> packed parameters of a bind and their slot
+        self.packed: dict[str, Ref] = {}  # name -> where a step has packed parameters
         self.offsets: dict[int, int] = {}  # slot -> first element in the block
         self._spans: dict[int, list[int]] = {}  # slot of the block -> first and last step that touch it
         self.used = 0  # the moment of its last use
@@ -155,8 +110,10 @@ class Tape:
         return self._slot(WHOLE, None)
 
     def pack(self, packing: Packing) -> Ref:
-        """Return packed parameters, which belong to a bind and not to a call."""
+        """Return packed parameters: of a step of this tape, else of a bind."""
         name = packing.name
+        if name in self.packed:
+            return self.packed[name]
         if name not in self.packs:
             self.packs[name] = (packing, self.held().slot)
         return Ref(self.packs[name][1], 0, WHOLE)
@@ -186,8 +143,11 @@ class Tape:
         """Return where the value of a node lies; one that no step gives is fed by the caller."""
         if key in self.given:
             return self.given[key][0]
-        count = int(np.prod([int(resize(dim, self.sizes)) for dim in shape[len(lead(shape)) :]], initial=1))
-        count *= {0: 1, 1: self.rows.B, 2: self.rows.count}[len(lead(shape))]
+        width = int(np.prod([int(resize(dim, self.sizes)) for dim in shape[len(lead(shape)) :]], initial=1))
+        count = width * (1, self.rows.B, self.rows.count)[len(lead(shape))]
+        if key in self.padded:
+            self.give(key, self._pack_rows(key, width, lead(shape)))
+            return self.given[key][0]
         if key in self.once:
             self.direct.add(self.once[key].slot)
             return Ref(self.once[key].slot, 0, count)
@@ -195,6 +155,25 @@ class Tape:
         if key not in table:
             table[key] = self._slot(count, None).slot
         return Ref(table[key], 0, count)
+
+    def _pack_rows(self, key: str, width: int, ahead: Shape) -> Ref:
+        """Add a step that packs a leaf, and return where its rows lie then."""
+        rows = self.rows
+        whole = rows.B * rows.T if len(ahead) == 2 else rows.B
+        places: Array = rows.places if len(ahead) == 2 else rows.order  # type: ignore[assignment]
+        raw = self._slot(whole * width, None)
+        self.leaves[key] = raw.slot
+        packed = self.take(len(places) * width)
+        self.take_rows(packed, raw, places, width)
+        return packed
+
+    def unpack(self, key: str, name: str, width: int) -> None:
+        """Add steps that lay the sequence of a node out in the user's order, zeros in padding, as a result `name`."""
+        rows = self.rows
+        target = self.take(rows.T * rows.B * width)
+        self.clear(target)
+        self.put_rows(target, self.given[key][0], rows.places, width)
+        self.give(name, target)
 
     def _slot(self, count: int, constant: Array | None) -> Ref:
         self.counts.append(count)
@@ -204,7 +183,7 @@ class Tape:
     def python(self, step: Callable[[Frame], None], touched: Iterable[Ref]) -> None:
         """Add a step in Python that touches these buffers."""
         self._touch(touched)
-        self.steps.append(_Python(step))
+        self.steps.append(Python(step))
 
     def copy(self, target: Ref, source: Ref) -> None:
         """Add a step that copies elements."""
@@ -224,7 +203,10 @@ class Tape:
 
     def _move(self, how: Function, refs: tuple[Ref, ...], rows: int, width: int) -> None:
         sizes = np.array([rows, width, width * self.executor.dtype.itemsize], np.int64)
-        self.launch([Entry(how, refs, sizes)], [[[(0, 0, 1, 0, rows, 0)]]], rows * width)
+        work = float(MOVED * rows * width)
+        spans = threads.slices(rows, self.executor.parts(work, rows))
+        tasks = [[(0, 0, 1, b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)]
+        self.launch([Entry(how, refs, sizes)], [tasks], work)
 
     def fill(self, target: Ref, number: float) -> None:
         """Add a step that writes one number everywhere."""
@@ -240,7 +222,7 @@ class Tape:
         for tasks, instead in zip_longest(rounds, alone, fillvalue=()):
             for entry in entries:
                 self._touch(entry.refs)
-            self.steps.append(_Kernels(tuple(entries), tasks, instead, work / len(rounds)))
+            self.steps.append(Kernels(tuple(entries), tasks, instead, work / len(rounds)))
 
     def _touch(self, refs: Iterable[Ref]) -> None:
         for ref in refs:
@@ -264,23 +246,31 @@ class Tape:
         self._beside = self._arrange(beside, [Life(0, 0, self._lines(slot)) for slot in beside])
         self.parts = list(self._segments()) if executor.compiled else self.steps
         self._base = np.array([0 if array is None else address(array) for array in self.constants], np.int64)
+        self.handed = [self._handed(key) for key in self.results]
 
-    def _segments(self) -> Iterator["_Segment | _Python"]:
+    def _handed(self, key: str) -> tuple[str, int, slice, tuple[int, ...] | None]:
+        """Return of a result the slot of its memory, -1 for that of small results, which elements, and its shape."""
+        ref, shape = self.given[key]
+        small = ref.slot in self.beside
+        first = ref.start + (self.offsets[ref.slot] if small else 0)
+        return key, -1 if small else ref.slot, slice(first, first + ref.count), shape
+
+    def _segments(self) -> Iterator[Played | Python]:
         """Join steps of kernels that follow each other, up to as much work as may lie between two looks at Ctrl-C."""
-        pending: list[_Kernels] = []
+        pending: list[Kernels] = []
         for step in self.steps:
-            work = step.work if isinstance(step, _Kernels) else SPAN
+            work = step.work if isinstance(step, Kernels) else SPAN
             if pending and sum(each.work for each in pending) + work > SPAN:
                 yield self._segment(pending)
                 pending = []
-            if isinstance(step, _Kernels):
+            if isinstance(step, Kernels):
                 pending.append(step)
             else:
                 yield step
         if pending:
             yield self._segment(pending)
 
-    def _segment(self, steps: Sequence["_Kernels"]) -> "_Segment":
+    def _segment(self, steps: Sequence[Kernels]) -> Played:
         """Write steps down for the player."""
         entries = list(dict.fromkeys(entry for step in steps for entry in step.entries))
         refs = [ref for entry in entries for ref in entry.refs]
@@ -291,7 +281,7 @@ class Tape:
         ]
         segment = write_segment(launches, len(refs))
         shifts = [ref.start * self.executor.dtype.itemsize for ref in refs]
-        return _Segment(
+        return Played(
             self.executor.player(),
             segment,
             np.array([ref.slot for ref in refs], np.intp),
@@ -309,22 +299,36 @@ class Tape:
         self.offsets |= {slot: offset * each for slot, offset in zip(slots, offsets, strict=True)}
         return Block(end * each, np.array(slots, np.intp), np.array(offsets, np.int64) * LINE)
 
+    def memory(self, besides: Iterable[str] = ()) -> tuple[int, int, int]:
+        """Return the bytes of what lives within a call, of its results but for some nodes', and of its tables."""
+        spared = {self.given[key][0].slot for key in besides if key in self.given}
+        results = {self.given[key][0].slot for key in self.results}
+        owned = [slot for slot in self._own if slot not in spared]
+        inside = [self._inside.size, *(self.counts[slot] for slot in owned if slot not in results)]
+        lasting = [self._beside.size, *(self.counts[slot] for slot in owned if slot in results)]
+        within, outside = (
+            sum(leased(count * self.executor.dtype.itemsize) for count in sizes) for sizes in (inside, lasting)
+        )
+        return within, outside, sum(array.nbytes for array in self.constants if array is not None)
+
     # ---- playing
 
     def prepare(self, binding: Binding) -> tuple[Array, list[Any]]:
-        """Return the addresses of what is the same in every call of a bind, and the arrays; the bind keeps them."""
+        """Return the addresses and arrays of what is the same in every call of a bind; one that lasts keeps them."""
         known = binding.prepared.get(self)
         if known is None:
-            addresses, arrays = self._base.copy(), list(self.constants)
+            known = addresses, arrays = self._base.copy(), list(self.constants)
             found = [(binding.values[key], slot) for key, slot in self.bound.items()]
             found += [(binding.packs[name], slot) for name, (_, slot) in self.packs.items()]
             for array, slot in found:
                 arrays[slot] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
                 addresses[slot] = address(arrays[slot])
+            if binding.brief:
+                return known
             if len(binding.prepared) >= PREPARED:  # shapes that come no more
                 binding.prepared.clear()
-            known = binding.prepared[self] = (addresses, arrays)
-        return known
+            binding.prepared[self] = known
+        return known[0].copy(), known[1].copy()
 
     def play(self, context: "Context", into: dict[Any, Array] | None = None) -> None:
         """Run all steps on a context's values and put the results there, or elsewhere."""
@@ -336,8 +340,7 @@ class Tape:
     def open(self, context: "Context") -> Frame:
         """Return the memory of one playing, what the caller feeds in place."""
         take = self.executor.take
-        known, held = self.prepare(context.binding)
-        addresses, arrays = known.copy(), held.copy()
+        addresses, arrays = self.prepare(context.binding)
         blocks = []
         for block in (self._inside, self._beside):
             memory = take(block.size)

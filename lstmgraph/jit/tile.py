@@ -125,86 +125,110 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
     """Sum several D [R, N] over their rows, and their products with the same A [R, K], for panels b0 to b1 of columns.
 
     buffers: working memory, each A, then for each D itself, its sum and the result C [K, N] of each product; sizes: R,
-    N, working memory of a slot, whether sums are wanted, panels that take turns at the same rows, the number of A, then
-    each K. The rows of D are copied side by side block by block; four partial sums are added in a fixed order.
+    N, working memory of a slot, whether sums are wanted, panels that take turns at the same rows, whether to go on from
+    what the results hold, the number of A, then each K. Every sum is one chain, from the last row to the first; rows of
+    D are copied side by side block by block.
     """
     work = floats(buffers, 0)
     R = sizes[0]
     N = sizes[1]
     begin = slot * sizes[2]
     turns = sizes[4]
-    products = sizes[5]
+    onward = sizes[5]
+    products = sizes[6]
     panel = np.int64(VECTORS * W)
     panels = (N + panel - 1) // panel
     unit = np.int64(1)
     every = np.int64(0)
     for product in range(products):
-        every += sizes[6 + product] * panel
+        every += sizes[7 + product] * panel
     for first in range(b0, b1, turns):
         last = min(first + turns, b1)
-        r = np.int64(0)
-        while r < R:
-            rows = min(BLOCK, R - r)
+        if onward == 1:
+            for each in range(first, last):
+                j = each % panels
+                columns = min(panel, N - j * panel)
+                total = begin + BLOCK * panel + (each - first) * every
+                for product in range(products):
+                    c = floats(buffers, 1 + products + each // panels * (2 + products) + 2 + product)
+                    K = sizes[7 + product]
+                    for i in range(K):
+                        for v in range(VECTORS):
+                            n = columns - v * W
+                            value = zeros()
+                            if n >= W:
+                                value = load(c, i * N + j * panel + v * W)
+                            elif n > 0:
+                                value = load_part(c, i * N + j * panel + v * W, n)
+                            store(work, total + i * panel + v * W, value)
+                    total += K * panel
+        left = R
+        while left > 0:
+            rows = min(BLOCK, left)
+            top = left - 1
+            add = onward + R - left
             for each in range(first, last):
                 own = 1 + products + each // panels * (2 + products)
                 d = floats(buffers, own)
                 sums = floats(buffers, own + 1)
                 j = each % panels
                 columns = min(panel, N - j * panel)
-                for v in range(VECTORS):
-                    n = columns - v * W
+                if columns == panel:
+BEGIN
+                    if sizes[3] * add > 0:
+LOAD
                     for k in range(rows):
-                        at = begin + k * panel + v * W
-                        if n >= W:
-                            store(work, at, load(d, (r + k) * N + j * panel + v * W))
-                        elif n > 0:
-                            store(work, at, load_part(d, (r + k) * N + j * panel + v * W, n))
+                        at = begin + k * panel
+                        from_at = (top - k) * N + j * panel
+COPY
+                    if sizes[3] == 1:
+STORE
+                else:
+                    for v in range(VECTORS):
+                        n = columns - v * W
+                        total = j * panel + v * W
+                        if n <= 0:
+                            for k in range(rows):
+                                store(work, begin + k * panel + v * W, zeros())
+                        elif n >= W:
+                            value = zeros()
+                            if sizes[3] * add > 0:
+                                value = load(sums, total)
+                            for k in range(rows):
+                                row = load(d, (top - k) * N + total)
+                                store(work, begin + k * panel + v * W, row)
+                                value = value + row
+                            if sizes[3] == 1:
+                                store(sums, total, value)
                         else:
-                            store(work, at, zeros())
-                    if sizes[3] == 1 and n > 0:
-                        s0 = zeros()
-                        s1 = zeros()
-                        s2 = zeros()
-                        s3 = zeros()
-                        k = 0
-                        while k + 4 <= rows:
-                            at = begin + k * panel + v * W
-                            s0 = s0 + load(work, at)
-                            s1 = s1 + load(work, at + panel)
-                            s2 = s2 + load(work, at + 2 * panel)
-                            s3 = s3 + load(work, at + 3 * panel)
-                            k += 4
-                        while k < rows:
-                            s0 = s0 + load(work, begin + k * panel + v * W)
-                            k += 1
-                        value = (s0 + s1) + (s2 + s3)
-                        at = j * panel + v * W
-                        if n >= W:
-                            if r > 0:
-                                value = load(sums, at) + value
-                            store(sums, at, value)
-                        else:
-                            if r > 0:
-                                value = load_part(sums, at, n) + value
-                            store_part(sums, at, value, n)
+                            value = zeros()
+                            if sizes[3] * add > 0:
+                                value = load_part(sums, total, n)
+                            for k in range(rows):
+                                row = load_part(d, (top - k) * N + total, n)
+                                store(work, begin + k * panel + v * W, row)
+                                value = value + row
+                            if sizes[3] == 1:
+                                store_part(sums, total, value, n)
                 total = begin + BLOCK * panel + (each - first) * every
                 for product in range(products):
                     a = floats(buffers, 1 + product)
-                    K = sizes[6 + product]
+                    K = sizes[7 + product]
                     i = 0
                     while i < K:
                         height = tile_rows(K - i)
-                        PRODUCT(height, a, r * K + i, unit, K, work, begin, work, total + i * panel, panel, rows, r)
+                        a_at = top * K + i
+                        PRODUCT(height, a, a_at, unit, -K, work, begin, work, total + i * panel, panel, rows, add)
                         i += height
                     total += K * panel
-            r += rows
+            left -= rows
         for each in range(first, last):
             j = each % panels
             columns = min(panel, N - j * panel)
             total = begin + BLOCK * panel + (each - first) * every
             for product in range(products):
                 c = floats(buffers, 1 + products + each // panels * (2 + products) + 2 + product)
-                K = sizes[6 + product]
+                K = sizes[7 + product]
                 for i in range(K):
                     for v in range(VECTORS):
                         n = columns - v * W
@@ -218,21 +242,24 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
 
 SCATTER = '''
 def scatter(buffers, sizes, t0, t1, b0, b1, slot):
-    """Add the rows of D [R, N] to the rows of a table that an index names, for vectors b0 to b1 of columns."""
+    """Add the rows of D [R, N] to the rows of a table that an index names, for vectors b0 to b1 of columns.
+
+    From the last row to the first, as every sum over rows.
+    """
     d = floats(buffers, 0)
     where = integers(buffers, 1)
     table = floats(buffers, 2)
     R = sizes[0]
     N = sizes[1]
     whole = min(b1, N // W) * W
-    for r in range(R):
+    for r in range(R - 1, -1, -1):
         at = index(where, r) * N
-        for q in range(b0 * W, whole, W):
-            store(table, at + q, load(table, at + q) + load(d, r * N + q))
         if b1 * W > N:
             q = N // W * W
             n = N - q
             store_part(table, at + q, load_part(table, at + q, n) + load_part(d, r * N + q, n), n)
+        for q in range(whole - W, b0 * W - 1, -W):  # memory is read in one direction
+            store(table, at + q, load(table, at + q) + load(d, r * N + q))
 '''
 
 PROJECT = '''
@@ -261,6 +288,15 @@ ACROSS
             first += VECTORS
 '''
 
+SIDE_BY_SIDE = {  # word of OVER_ROWS -> depth and text of what is done with each register of a panel
+    "BEGIN": (20, "value{v} = zeros()"),
+    "LOAD": (24, "value{v} = load(sums, j * panel + {v} * W)"),
+    "COPY": (
+        24,
+        "row{v} = load(d, from_at + {v} * W)\nstore(work, at + {v} * W, row{v})\nvalue{v} = value{v} + row{v}",
+    ),
+    "STORE": (24, "store(sums, j * panel + {v} * W, value{v})"),
+}
 TURNS_BYTES = 1 << 19  # of results of products that lie in the second cache beside the rows that they are sums of
 BLOCK = 256  # rows of D that are copied side by side before they are multiplied
 
@@ -273,6 +309,9 @@ def support_source(name: str, target: Machine) -> str:
     wide = [f"{product_name(across)}({arguments})" for across in range(target.vectors, 0, -1)]
     lines = [f"{'el' * bool(n)}if total - first >= {target.vectors - n}:\n    {call}" for n, call in enumerate(wide)]
     text = texts[name].replace("ACROSS", indent("\n".join(lines), " " * 16))
+    for word, (depth, pattern) in SIDE_BY_SIDE.items():
+        lines = [pattern.format(v=v) for v in range(target.vectors)]
+        text = text.replace(f"{word}\n", indent("\n".join(lines), " " * depth) + "\n")
     text = text.replace("PRODUCT", product_name(target.vectors))
     return text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK)).lstrip("\n")
 

@@ -22,7 +22,7 @@ def describe(plan: "Plan") -> str:
 
 def _heading(plan: "Plan", stage: "Stage") -> str:
     node = node_of(plan.traced.graph, stage.key)
-    phase = " (backward)" if stage.phase else ""
+    phase = ("", " (backward)", " (at the end)")[stage.phase]
     if stage.form == "recur":
         way = "from the last step to the first" if stage.reverse else "step by step"
         return f"recur {node.attr('name')}, {way}{phase}"
@@ -40,7 +40,9 @@ def _inside(stage: "Stage") -> list[str]:
     kept = [name.partition(":")[2] for name, _ in stage.results if name.startswith("output:")]
     if kept:
         lines.append(f"       gives {', '.join(kept)}")
-    scratch = [f"{buffer.size}" for buffer in stage.kernel.buffers if buffer.role == "scratch"]
+    scratch = [
+        size for buffer in stage.kernel.buffers if buffer.role == "scratch" for size in str(buffer.size).split("+")
+    ]
     if scratch:
         lines.append(f"       holds {len(scratch)} rows between levels, of {', '.join(scratch)} features")
     return lines

@@ -17,6 +17,7 @@ from lstmgraph.graph import (
     Dim,
     Shape,
     Symbol,
+    ancestors,
     descendants,
     features,
     is_row,
@@ -45,7 +46,7 @@ class Stage:
     form : str
         "once", "fill" (a constant over rows), "rows", "recur" or "reduce".
     phase : int
-        0 if it can run before the cotangents are known, else 1.
+        0 if it can run before the cotangents are known, else 1; 2 if it reads finished sums of gradients.
     key : str
         The node it computes, the first of several, or the recur.
     sources : tuple of (name, key)
@@ -111,9 +112,21 @@ class _Planner:
         leaves = {**named(self.graph, "input"), **named(self.graph, "parameter")}
         self.late = descendants(self.graph, [key for name, key in leaves.items() if name in late])
         self.below_rows = descendants(self.graph, [key for key in self.graph if is_row(node_of(self.graph, key).shape)])
+        self.finish = self._finish() if self.late else set()
         self.spread = {key for key in self.graph if self._is_spread(key)}
         self.again = self._made_again()
         self.depth = self._depths()
+
+    def _finish(self) -> set[str]:
+        """Return what follows from sums over rows of the second phase, and from those that it alone reads."""
+        sinks = [key for key, node in self.graph.nodes(data="node") if node.op in SINKS and key not in self.late]
+        early = ancestors(self.graph, sinks)
+        sums = [key for key in self.graph if key not in early and self._sums_rows(key)]
+        return descendants(self.graph, [user for key in sums for user in self.graph.succ[key]])
+
+    def _sums_rows(self, key: str) -> bool:
+        node = node_of(self.graph, key)
+        return node.op not in (*LEAVES, *SINKS) and op(node.op).kind == "over_rows" and key in self.below_rows
 
     def _is_spread(self, key: str) -> bool:
         """Whether a value is a constant or a parameter spread over rows: stages make it where they need it."""
@@ -140,18 +153,17 @@ class _Planner:
             return None
         if key in self.spread:
             return "fill"
-        kind = op(node.op).kind
-        if kind == "recur":
+        if op(node.op).kind == "recur":
             return "recur"
         if is_row(node.shape):
             return "rows"
-        return "reduce" if kind == "over_rows" and key in self.below_rows else "once"
+        return "reduce" if self._sums_rows(key) else "once"
 
     def _depths(self) -> dict[str, tuple[int, int]]:
         """Return (phase, depth) of each node; the row values of one depth are one stage."""
         depth: dict[str, tuple[int, int]] = {}
         for key in self.graph:
-            phase = 1 if key in self.late else 0
+            phase = 2 if key in self.finish else 1 if key in self.late else 0
             below = [depth[s][1] for s in operands(self.graph, key) if depth[s][0] == phase]
             own = max(below, default=0)
             depth[key] = (phase, own + (1 if self._form(key) in ("recur", "reduce") else 0))

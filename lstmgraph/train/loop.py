@@ -29,7 +29,7 @@ class Loop:
     validation: tuple[Any, ...] | None
     show: bool | None
     callback: Callable[[Step], Any] | None
-    checkpoint_every: int | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)  # what `Program.vjp` takes against too much memory
     debug: bool = False
     history: History = field(default_factory=History)
 
@@ -56,7 +56,7 @@ class Loop:
         if self.budget.progress < 1:
             item = self.feed.item(place)
             shape = next(iter(item.inputs.values())).shape[:2]
-            form = (shape, item.lengths is None, not place.state, self.checkpoint_every)
+            form = (shape, item.lengths is None, not place.state, *self.limits.values())
             if form not in self.model.warm:
                 self._next_weights(item, place, 0.0)
                 self.model.warm.add(form)
@@ -100,7 +100,7 @@ class Loop:
         cotangent = (weights / count).astype(model.dtype)[..., None]
         inputs, keywords = item.inputs | model.masks(shape), {"state": place.state or None, "lengths": item.lengths}
         rows, state, gradients = program.value_and_gradients(
-            model.params, inputs, cotangent, wrt=("params",), checkpoint_every=self.checkpoint_every, **keywords
+            model.params, inputs, cotangent, wrt=("params",), **self.limits, **keywords
         )
         loss = weighted_sum(rows, item) / count
         try:

@@ -21,8 +21,8 @@ from lstmgraph.border import (
 from lstmgraph.errors import CompileError, DataError, GraphError
 from lstmgraph.graph import Dim, keys_of, node_of
 from lstmgraph.masks import draw
-from lstmgraph.segments import check_segments
 from lstmgraph.sizes import missing_sizes, spoken, symbol_of
+from lstmgraph.stretches import check_stretches
 from lstmgraph.traced import Traced
 from lstmgraph.train.adam import Adam
 from lstmgraph.train.budget import Budget, Schedule, as_schedule
@@ -182,6 +182,7 @@ class Model:
         progress: bool | None = None,
         callback: Callable[[Step], Any] | None = None,
         checkpoint_every: int | None = None,
+        memory_budget: int | None = None,
         debug: bool = False,
     ) -> History:
         """Train on sequences, and go on where the last call stopped.
@@ -226,7 +227,9 @@ class Model:
             Called with the `Step` after each one; training ends if it returns True.
         checkpoint_every : int, optional
             Keep the states of every so many steps alone and replay the rest, as `Program.vjp` does: for sequences
-            whose steps do not fit into memory.
+            whose steps do not fit into memory. The model learns the same, bit for bit.
+        memory_budget : int, optional
+            Bytes of working memory that a step may use, in place of `checkpoint_every`; see `Program.vjp`.
         debug : bool
             Whether the error for a loss or gradients that are not finite says where the first NaN or infinity was
             born, as `lg.check_finite` does; until then it costs nothing.
@@ -253,10 +256,11 @@ class Model:
         if epochs is not None:
             Budget(epochs, None)
             steps = min(epochs * feed.items, epochs * feed.items if steps is None else steps)
-        if checkpoint_every is not None:
-            check_segments(self.network, checkpoint_every)
+        if checkpoint_every is not None or memory_budget is not None:
+            check_stretches(self.network, checkpoint_every, memory_budget)
         budget = Budget(steps, seconds)
-        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback, checkpoint_every, debug)
+        limits = {"checkpoint_every": checkpoint_every, "memory_budget": memory_budget}
+        loop = Loop(self, feed, budget, as_schedule(schedule), validation, progress, callback, limits, debug)
         return loop.run()
 
     def evaluate(self, x: Any, y: Any, *, lengths: Any = None, weights: Any = None) -> dict[str, float]:

@@ -194,18 +194,21 @@ def test_rows_are_moved_as_in_python(player, width):
     rng = np.random.default_rng(width)
     source = rng.standard_normal(7 * width).astype(np.float32)
     places = rng.permutation(7)[:5]
-    for move, rows, given in (
-        (copy_rows, 5, (source[: 5 * width].copy(),)),
-        (clear_rows, 5, ()),
-        (take_rows, 5, (source, places)),
-        (put_rows, 5, (source[: 5 * width].copy(), places)),
+    whole, halves = [(0, 5)], [(0, 2), (2, 5)]
+    for move, rows, spans, given in (
+        (copy_rows, 5, whole, (source[: 5 * width].copy(),)),
+        (clear_rows, 5, whole, ()),
+        (take_rows, 5, halves, (source, places)),
+        (put_rows, 5, halves, (source[: 5 * width].copy(), places)),
     ):
         found, want = np.full((2, 9 * width), 99, np.float32)
         sizes = np.array([rows, width, 4 * width], np.int64)
         count = (7 if move is put_rows else 5) * width
-        segment = write_segment([Launch(((move, 0, sizes),), [[(0, 0, 1, 0, 1, 0)]], (), 0)], 1 + len(given))
+        tasks = [[(0, 0, 1, b0, b1, 0)] for b0, b1 in spans]
+        segment = write_segment([Launch(((move, 0, sizes),), tasks, (), 0)], 1 + len(given))
         table = addresses(found, *given)
         assert player(np.concatenate([table, np.zeros(99, np.int64)]), segment.words, 0, ALONE, PATIENCE) == 1
-        move([want[:count], *given], sizes)
+        for b0, b1 in spans:
+            move([want[:count], *given], sizes, 0, 1, b0, b1, 0)
         np.testing.assert_array_equal(found, want)
         assert (found[count:] == 99).all()

@@ -1,0 +1,328 @@
+"""A line: one plan over sequences and how to run it, recorded once for a shape of batch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from lstmgraph.border import Arrays
+from lstmgraph.graph import (
+    LEAVES,
+    SINKS,
+    Dim,
+    ancestors,
+    features,
+    is_row,
+    keys_of,
+    lead,
+    named,
+    node_of,
+    operands,
+    resize,
+)
+from lstmgraph.jit.executor import Context, Executor, in_memory
+from lstmgraph.jit.frame import Array, Binding, Frame, Packing, address
+from lstmgraph.jit.operands import record_packings
+from lstmgraph.jit.rows import NO_ROWS, Rows
+from lstmgraph.jit.run_once import Fill, Once
+from lstmgraph.jit.run_recur import RunRecur
+from lstmgraph.jit.run_reduce import RunReduce
+from lstmgraph.jit.run_rows import RunRows
+from lstmgraph.jit.tape import Tape
+from lstmgraph.schedule.plan import Plan, make_plan
+from lstmgraph.sequences import COTANGENT, DIRECTION
+from lstmgraph.traced import Traced
+
+PADDED = " padded"  # after a node's name: its value in the user's order, with padding
+TAPES = 16  # shapes of batches whose recordings are kept
+_moments = count(1)
+RUNNERS: dict[str, Callable[..., Any]] = {
+    "once": Once,
+    "fill": Fill,
+    "rows": RunRows,
+    "recur": RunRecur,
+    "reduce": RunReduce,
+}
+Request = tuple[tuple[str, ...], tuple[int, ...], frozenset[str], bool]  # values, phases, what is fed, onward
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The stages that a request needs, all keys that are read, and those of its results."""
+
+    stages: tuple[Any, ...]
+    wanted: frozenset[str]
+    results: tuple[str, ...]
+    last: Mapping[str, Any]  # node -> the stage that reads it last
+
+
+class Line:
+    """One plan and how to run it: a graph over sequences, from arrays to arrays."""
+
+    def __init__(self, traced: Traced, executor: Executor, sizes: Mapping[Dim, Dim], late: Iterable[str] = ()) -> None:
+        self.traced = traced
+        self.executor = executor
+        self.sizes = dict(sizes)
+        self.plan: Plan = make_plan(traced, executor.target, late)
+        graph = self.graph = traced.graph
+        self.fixed = self._constant_keys()
+        self._runners = {
+            stage: RUNNERS[stage.form](stage, self.plan, executor, self.sizes, self.fixed) for stage in self.plan.stages
+        }
+        self._ways: dict[str, tuple[tuple[str, Once], ...]] = {}
+        self._parameters = named(graph, "parameter")
+        self._constants = {
+            key: np.asarray(node_of(graph, key).attr("value"), executor.dtype) for key in keys_of(graph, "constant")
+        }
+        self._forms: dict[str, tuple[int, int]] = {}  # result -> its leading dimensions, and features of a row
+        self._leaves = {
+            f"{node.op}:{node.name}": (key, lead(node.shape))
+            for key, node in graph.nodes(data="node")
+            if node.op in LEAVES[:-1]
+        }
+        rows = [key for key, ahead in self._leaves.values() if ahead]
+        self._numbers = frozenset(key for key in rows if not node_of(graph, key).attr("integer"))  # leaves of rows
+        self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
+        self._choices: dict[Request, Choice] = {}
+        self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
+        self._cotangents: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
+        self._packings: dict[tuple[str, ...], Tape] = {}
+        self.stretches: dict[Any, int] = {}  # what `lstmgraph.stretch_memory` found for recent calls
+        self._tapes: dict[tuple[Any, ...], Tape] = {}
+
+    def _constant_keys(self) -> frozenset[str]:
+        """Return the parameters and invariants that follow from them (cotangents, directions and masks are none)."""
+        graph, fixed = self.graph, set()
+        for key, node in graph.nodes(data="node"):
+            invariant = node.op not in (*LEAVES, *SINKS) and not is_row(node.shape)
+            if (
+                (node.op == "parameter" and not node.name.startswith((COTANGENT, DIRECTION)) and not node.attr("fixed"))
+                or node.op == "constant"
+                or (invariant and all(s in fixed for s in operands(graph, key)))
+            ):
+                fixed.add(key)
+        return frozenset(fixed)
+
+    def bind(self, params: Arrays, brief: bool) -> Binding:
+        """Return parameters, for one call or for many; what follows from them is computed when it is first read."""
+        given = {key: params[name] for name, key in self._parameters.items() if name in params}
+        return Binding(self._constants | given, brief)
+
+    def _follow(self, binding: Binding, key: str) -> Any:
+        """Return a parameter, or a value that follows from parameters alone."""
+        values = binding.values
+        if key not in values:
+            with np.errstate(all="ignore"):
+                for each, once in self._steps_to(key):
+                    if each not in values:
+                        values[each] = once.compute(values)
+        return values[key]
+
+    def _steps_to(self, key: str) -> tuple[tuple[str, Once], ...]:
+        """Return the computations of parameters alone that lead to a value, in order."""
+        if key not in self._ways:
+            needed = ancestors(self.graph, [key])
+            once = [stage for stage in self.plan.stages if stage.form == "once" and stage.key in needed]
+            self._ways[key] = tuple((stage.key, self._runners[stage]) for stage in once)
+        return self._ways[key]
+
+    def choose(self, sinks: Iterable[tuple[str, str]], phases: tuple[int, ...]) -> Choice:
+        """Return the stages of some phases that the given results need."""
+        return self.reach([self._sources[sink] for sink in sinks], phases)
+
+    def reach(
+        self,
+        keys: Iterable[str],
+        phases: tuple[int, ...],
+        known: frozenset[str] = frozenset(),
+        onward: bool = False,
+    ) -> Choice:
+        """Return the stages of some phases that values need, given those that the caller feeds.
+
+        If `onward`, sums over rows go on from what the caller's arrays hold, in place.
+        """
+        request = (tuple(dict.fromkeys(keys)), phases, known, onward)
+        if request not in self._choices:
+            wanted = set(request[0])
+            stages = []
+            last: dict[str, Any] = {}
+            for stage in reversed(self.plan.stages):
+                if any(key in wanted and key not in known for _, key in stage.results):
+                    wanted |= {key for _, key in stage.sources}
+                    if stage.phase in phases and not (stage.form == "once" and stage.key in self.fixed):
+                        runner = self._runners[stage]
+                        stages.append(runner.onward if onward and stage.form == "reduce" else runner)
+                        last |= {key: runner for _, key in stage.sources if key not in last}
+            self._choices[request] = Choice(tuple(reversed(stages)), frozenset(wanted), request[0], last)
+        return self._choices[request]
+
+    def memory(
+        self,
+        binding: Binding,
+        rows: Rows,
+        choice: Choice,
+        keep: frozenset[str] = frozenset(),
+        besides: Iterable[str] = (),
+        padded: bool = False,
+    ) -> tuple[int, int, int]:
+        """Return the bytes that what was chosen takes, but for some results, as `Tape.memory` does; nothing is run."""
+        spared = [name for key in besides for name in (key, key + PADDED)]
+        return self._record(choice, keep, Context(rows, {}, {}, binding, padded=padded)).memory(spared)
+
+    def source(self, sink: tuple[str, str]) -> str | None:
+        """Return the node of a result, if there is such a result."""
+        return self._sources.get(sink)
+
+    def leaf(self, name: str) -> str | None:
+        """Return the node of a leaf by ``kind:name``, if something reads it."""
+        return self._leaves.get(name, (None,))[0]
+
+    def context(
+        self,
+        binding: Binding,
+        rows: Rows,
+        feeds: Mapping[str, Any],
+        padded: bool = True,
+        kept: Mapping[str, Any] | None = None,
+    ) -> Context:
+        """Return a context with the leaves in place; feeds by ``kind:name``, with padding and in the user's order."""
+        context = Context(rows, {**self.sizes, "T": rows.T, "B": rows.B}, dict(kept or {}), binding, padded=padded)
+        self.feed(context, feeds)
+        return context
+
+    def feed(self, context: Context, feeds: Mapping[str, Any]) -> None:
+        """Put leaves into a context: as they are if they may be padded, else packed."""
+        rows = context.rows
+        for name, value in feeds.items():
+            if name not in self._leaves:  # nothing in this graph reads it
+                continue
+            key, ahead = self._leaves[name]
+            if ahead and rows.order is not None and not (context.padded and key in self._numbers):
+                value = rows.pack(value) if len(ahead) == 2 else rows.sort(value)
+            context.values[key] = value
+            context.lent.add(key)
+
+    def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
+        """Run what was chosen; its results, and what `keep` names, are in the context afterwards."""
+        key = (choice, keep, context.rows.key, context.binding.brief, context.padded)
+        tape = self._tapes.get(key)
+        if tape is None:
+            tape = self._tapes.setdefault(key, self._record(choice, keep, context))
+            self._forget()
+        tape.used = next(_moments)
+        if tape not in context.binding.prepared:
+            self._complete(context.binding, tape)
+        tape.play(context)
+
+    def _forget(self) -> None:
+        """Drop the recordings that lay unused longest; other threads may come and go meanwhile."""
+        known = sorted(self._tapes.copy().items(), key=lambda pair: pair[1].used)
+        for key, _ in known[: max(len(known) - TAPES, 0)]:
+            self._tapes.pop(key, None)
+
+    def open(self, context: Context, choice: Choice) -> Frame:
+        """Return what was chosen ready to run, again and again over the same memory; its results are in the context."""
+        tape = self._record(choice, frozenset(), context)
+        self._complete(context.binding, tape)
+        frame = tape.open(context)
+        frame.give(context.values)
+        return frame
+
+    def _complete(self, binding: Binding, tape: Tape) -> None:
+        """Compute and pack what a tape reads of the parameters, once a bind."""
+        for key in tape.bound:
+            if key not in binding.values:
+                self._follow(binding, key)
+        missing = [packing for name, (packing, _) in tape.packs.items() if name not in binding.packs]
+        if missing:
+            names = tuple([packing.name for packing in missing])
+            if names not in self._packings:
+                self._packings[names] = packs = Tape(self.executor, NO_ROWS, self.sizes, fixed=self.fixed)
+                for name, packed in record_packings(packs, missing, self._memory(binding, missing)).items():
+                    packs.give(name, packed)
+                packs.finish(names)
+            packs = self._packings[names]
+            for key in packs.bound:
+                self._follow(binding, key)
+            packs.play(Context(NO_ROWS, {}, {}, Binding(binding.values, brief=True)), binding.packs)
+
+    def _memory(self, binding: Binding, packings: Iterable[Packing]) -> dict[str, tuple[str, Array]]:
+        """Return of each matrix the node in whose memory it lies: of a transposed parameter's that is the parameter."""
+        found, parameters = {}, set(self._parameters.values())
+        for key in dict.fromkeys(key for packing in packings for key in packing.keys):
+            matrix, sources = self._follow(binding, key), operands(self.graph, key)
+            below = binding.values[sources[0]] if len(sources) == 1 and sources[0] in parameters else None
+            lies = below is not None and address(in_memory(matrix)) == address(below)
+            found[key] = (sources[0], matrix) if lies else (key, np.ascontiguousarray(matrix))
+        return found
+
+    def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
+        results = [*choice.results, *sorted(keep)]
+        unpacked = [key for key in choice.results if context.rows.order is not None and self._form(key)[0] == 2]
+        last = {key: runner for key, runner in choice.last.items() if key not in results}
+
+        def recorded(packings: list[Packing]) -> Tape:
+            padded = self._numbers if context.padded else frozenset()
+            tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed, last, padded)
+            if packings:
+                tape.packed = record_packings(tape, packings, self._memory(context.binding, packings))
+            for runner in choice.stages:
+                runner.record(tape)
+            for key in unpacked if context.padded else ():
+                if key in tape.given:
+                    tape.unpack(key, key + PADDED, self._form(key)[1])
+            return tape
+
+        tape = recorded([])
+        if context.binding.brief and tape.packs:
+            tape = recorded([packing for packing, _ in tape.packs.values()])
+        given = [key for key in unpacked if key + PADDED in tape.given]
+        packed = [key for key in results if (key not in given or key in keep) and key not in tape.padded]
+        tape.finish([*packed, *(key + PADDED for key in given)])
+        tape.used = next(_moments)
+        return tape
+
+    def cotangent_sinks(self, prefix: str) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return the outputs whose names begin so, by kind and name of the leaf that they belong to."""
+        if prefix not in self._cotangents:
+            names = [name for kind, name in self.traced.sinks if kind == "output" and name.startswith(prefix)]
+            parts = [(name, name.removeprefix(prefix).partition(":")) for name in names]
+            self._cotangents[prefix] = {(kind, leaf): ("output", name) for name, (kind, _, leaf) in parts}
+        return self._cotangents[prefix]
+
+    def result(self, context: Context, sink: tuple[str, str]) -> Any:
+        """Return a result as the user sees it, and the user's own: no argument, nor what another result is."""
+        key = self._sources[sink]
+        ahead, _ = self._form(key)
+        if ahead == 2 and key + PADDED in context.values:
+            key += PADDED
+        if key not in context.values or key in context.lent:
+            return self.view(context, sink).copy()
+        context.lent.add(key)
+        return self.view(context, sink) if ahead else context.values[key]
+
+    def view(self, context: Context, sink: tuple[str, str]) -> Any:
+        """Return a result where it lies, padded, in the user's order."""
+        key, rows = self._sources[sink], context.rows
+        ahead, width = self._form(key)
+        if ahead == 2 and key + PADDED in context.values:
+            return context.values[key + PADDED].reshape(rows.T, rows.B, width)
+        value = context.values[key] if key in context.values else self._follow(context.binding, key)
+        if ahead == 0:
+            return value
+        if ahead == 2:
+            as_given = context.padded and key in self._numbers
+            return rows.unpack(rows.pack(value) if as_given else value, width)
+        value = value.reshape(rows.B, width)
+        return value if context.padded and key in self._numbers else rows.unsort(value)
+
+    def _form(self, key: str) -> tuple[int, int]:
+        """Return how many dimensions of a node's value are rows, and the features of a row."""
+        form = self._forms.get(key)
+        if form is None:
+            shape = node_of(self.graph, key).shape
+            ahead = len(lead(shape))
+            form = self._forms[key] = (ahead, int(resize(features(shape)[-1], self.sizes)) if ahead else 0)
+        return form
