@@ -31,7 +31,8 @@ class Bound:
         self._first = program.traced.inputs[0]
         shape = features(program.traced.leaves[f"input:{self._first}"].shape)
         self._row = tuple(int(resize(dim, program.sizes)) for dim in shape)
-        self._idle: dict[int, list[Stepper]] = {}  # by rows; one that a thread uses is in no list
+        self._learned = program.learned
+        self._idle: dict[tuple[int, ...], list[Stepper]] = {}  # by shape of x; one that a thread uses is in no list
 
     def binding(self, line: Line) -> Binding:
         """Return the parameters as a plan wants them."""
@@ -54,9 +55,10 @@ class Bound:
         """
         given = x if type(x) is dict else {self._first: x}
         first: Any = given.get(self._first)
-        fits = type(first) is np.ndarray and first.size and first.shape[1:] == self._row
-        if fits and (state is not None or not self.program.learned):
-            idle = self._idle_steppers(len(first))
+        idle = self._idle.get(first.shape) if type(first) is np.ndarray else None
+        if idle is None:
+            idle = self._idle_steppers(first)
+        if idle is not None and (state is not None or not self._learned):
             try:
                 stepper = idle.pop()
             except IndexError:  # other threads use them all
@@ -68,13 +70,13 @@ class Bound:
                 idle.append(stepper)
         return self._checked_step(x, state)
 
-    def _idle_steppers(self, rows: int) -> list[Stepper]:
-        idle = self._idle.get(rows)
-        if idle is None:
-            if len(self._idle) >= STEPPERS:
-                self._idle.clear()
-            idle = self._idle.setdefault(rows, [])
-        return idle
+    def _idle_steppers(self, first: Any) -> list[Stepper] | None:
+        """Return the steppers for as many rows as an input has, none yet; None if it is no row or of another shape."""
+        if type(first) is not np.ndarray or not first.size or first.shape[1:] != self._row:
+            return None
+        if len(self._idle) >= STEPPERS:
+            self._idle.clear()
+        return self._idle.setdefault(first.shape, [])
 
     def _checked_step(self, x: Any, state: Any) -> tuple[Any, Arrays]:
         traced, sizes = self.program.traced, self.program.sizes

@@ -97,7 +97,7 @@ def test_a_step_takes_no_memory_but_that_of_its_results():
     bound, x = program.bind(program.init(seed=0)), np.ones((64, 40), "float32")
     y, state = bound.step(x)
     returned = y.nbytes + sum(value.nbytes for value in state.values())
-    (stepper,) = bound._idle[64]
+    (stepper,) = bound._idle[x.shape]
     tracemalloc.start()
     try:
         for _ in range(5):
@@ -194,7 +194,7 @@ def test_a_step_that_is_interrupted_leaves_the_bind_usable(in_numpy):
     feeds = feeds_of(program, 1, 2, seed=7)
     bound, x = program.bind(feeds.params), feeds.x["x"][0]
     want = bound.step(x, feeds.state)
-    (stepper,) = bound._idle[2]
+    (stepper,) = bound._idle[x.shape]
 
     def interrupted():
         raise KeyboardInterrupt
@@ -203,6 +203,6 @@ def test_a_step_that_is_interrupted_leaves_the_bind_usable(in_numpy):
     with pytest.raises(KeyboardInterrupt):
         bound.step(x, want[1])
     stepper.thunks = thunks
-    assert bound._idle[2] == [stepper]
+    assert bound._idle[x.shape] == [stepper]
     again = bound.step(x, feeds.state)
     assert np.array_equal(again[0], want[0]) and equal(again[1], want[1])

@@ -192,9 +192,14 @@ def write_segment(launches: Sequence[Launch], buffers: int) -> Segment:
 def play(player: Function, segment: Segment, memory: Array) -> None:
     """Run a segment; `memory` begins with the addresses of its buffers and ends with its shared words, all zero."""
     if not segment.helpers:
-        player(memory, segment.words, 0, ALONE, PATIENCE)
+        playing_alone(player, segment, memory)()
         return
     threads.together([_part(player, segment.words, memory, who) for who in range(segment.helpers + 1)])
+
+
+def playing_alone(player: Function, segment: Segment, memory: Array) -> Callable[[], object]:
+    """Return what runs a segment on this thread, any number of times over the same memory."""
+    return partial(player, memory, segment.words, 0, ALONE, PATIENCE)
 
 
 def _part(player: Function, words: Array, memory: Array, who: int) -> Callable[[], bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lstmgraph.jit.frame import Array, Entry, Frame
-from lstmgraph.jit.player import Call, Function, Segment, Tasks, play, play_in_python
+from lstmgraph.jit.player import Call, Function, Segment, Tasks, play, play_in_python, playing_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Played:
         """Return how it runs on a frame's memory; words that threads share must be new each time."""
         if self.segment.helpers:
             return lambda: play(self.player, self.segment, self._memory(frame))
-        return partial(play, self.player, self.segment, self._memory(frame))
+        return playing_alone(self.player, self.segment, self._memory(frame))
 
     def _memory(self, frame: Frame) -> Array:
         memory = self.blank.copy()
