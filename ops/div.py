@@ -10,10 +10,15 @@ def _simplify(builder: Builder, values: tuple[Symbol, ...], attrs: dict[str, obj
     return values[0] if value_of(values[1]) == 1 else None
 
 
+def _pullback(result: Symbol, operands: tuple[Symbol, ...], cotangent: Symbol) -> tuple[Symbol, Symbol]:
+    quotient = cotangent / operands[1]  # of both, for a quotient costs as much as ten products
+    return quotient, -(quotient * result)
+
+
 op = pointwise(
     "div",
     meaning=np.divide,
-    pullback=lambda result, operands, cotangent: (cotangent / operands[1], -(cotangent * result) / operands[1]),
+    pullback=_pullback,
     kernel="{0} / {1}",
     glyph=Glyph("circle", "÷"),
     simplify=_simplify,

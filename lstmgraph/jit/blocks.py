@@ -1,30 +1,21 @@
-"""Blocks as text: each kind of block is a loop over rows and registers of columns."""
+"""Blocks as text: products and what is computed on their tile, or pointwise ops: a loop over registers of columns."""
 
 from contextlib import nullcontext
 from itertools import chain, takewhile
 
-from lstmgraph.graph import Dim, features, node_of, operands
+from lstmgraph.graph import node_of
 from lstmgraph.jit.layout import Ahead, Pack
-from lstmgraph.jit.places import values_of
 from lstmgraph.jit.tile import product_name
-from lstmgraph.jit.writer import Address, Writer, value_name
-from lstmgraph.ops.contract import Fold
-from lstmgraph.plugins import op
-from lstmgraph.schedule.levels import Block, tile_groups, width
+from lstmgraph.jit.values import compute
+from lstmgraph.jit.writer import Writer
+from lstmgraph.schedule.levels import Block, tile_groups
 from lstmgraph.schedule.products import Product
+from lstmgraph.schedule.row_loops import values_of
 
 
 def write_block(writer: Writer, block: Block) -> None:
-    """Write one block."""
-    writers = {
-        "tile": _tile_block,
-        "pointwise": _pointwise_block,
-        "reduction": _reduction_block,
-        "running": _running_block,
-        "join": _join_block,
-        "gather": _gather_block,
-    }
-    writers[block.kind](writer, block)
+    """Write one block of products or of pointwise ops."""
+    (_tile_block if block.kind == "tile" else _pointwise_block)(writer, block)
 
 
 def _tile_block(writer: Writer, block: Block) -> None:
@@ -139,170 +130,13 @@ def _pack(writer: Writer, group: tuple[Product, ...], term: int, panel: int) -> 
 def _body(writer: Writer, block: Block, size: str, loads: dict[str, str]) -> None:
     """The pointwise ops of a block at one register of columns, whole or in part."""
     with writer.inside(f"if q + W <= {size}:"):
-        _expressions(writer, block, loads, part=False)
+        compute(writer, values_of(block), block.size, {}, "whole", loads)
     with writer.inside(f"elif q < {size}:"):
         writer.write(f"n = {size} - q")
-        _expressions(writer, block, loads, part=True)
+        compute(writer, values_of(block), block.size, {}, "part", loads)
 
 
 def _pointwise_block(writer: Writer, block: Block) -> None:
     size = writer.dim(block.size)
     with writer.inside("for i in range(b0, stop):"), writer.inside(f"for q in {writer.share(block.size)}:"):
         _body(writer, block, size, {})
-
-
-def _expressions(writer: Writer, block: Block, loads: dict[str, str], part: bool) -> None:
-    graph = writer.cell.graph
-    have: dict[str, str] = {}
-    for key in values_of(block):
-        name = value_name(writer, key)
-        if key in loads:
-            writer.write(f"{name} = {loads[key]}")
-        else:
-            node = node_of(graph, key)
-            arguments = [_value(writer, source, block.size, have, part) for source in operands(graph, key)]
-            text = op(node.op).kernel
-            assert isinstance(text, str), node.op
-            writer.write(f"{name} = " + text.format(*arguments, feature="lanes() + fill(scalar(q))"))
-        have[key] = name
-        for address in writer.stores.get(key, ()):
-            writer.write(_store(address, name, part))
-
-
-def _store(address: Address, name: str, part: bool) -> str:
-    where = f"{address.buffer}, {address.at('i', 'q')}"
-    return f"store_part({where}, {name}, n)" if part else f"store({where}, {name})"
-
-
-def _load(address: Address, part: bool) -> str:
-    where = f"{address.buffer}, {address.at('i', 'q')}"
-    return f"load_part({where}, n)" if part else f"load({where})"
-
-
-def _value(writer: Writer, key: str, size: Dim, have: dict[str, str], part: bool) -> str:
-    """Return the name of an operand in a block, loading it if it stands elsewhere."""
-    graph = writer.cell.graph
-    node = node_of(graph, key)
-    if key in have:
-        return have[key]
-    if node.op == "constant":
-        return writer.number(node.attr("value"))
-    if node.op == "parameter":
-        if node.shape in ((), (1,)):
-            return _scalar(writer, node.name)
-        pointer = writer.pointer("parameter", node.name, node.shape[0])
-        text = f"load_part({pointer}, q, n)" if part else f"load({pointer}, q)"
-        wanted = writer.identifiers.setdefault(f"{key} value", writer.identifier(f"{node.name}_values"))
-    elif not features(node.shape):
-        text = f"fill(scalar(index({writer.homes[key].buffer}, {writer.homes[key].at('i')})))"
-        wanted = writer.identifiers.setdefault(f"{key} value", writer.identifier(f"{node.name}_value"))
-    else:
-        address = writer.homes[key]
-        narrow = width(graph, key) == 1 and size != 1
-        text = f"splat({address.buffer}, {address.at('i')})" if narrow else _load(address, part)
-        wanted = writer.identifiers.setdefault(f"{key} value", writer.identifier(f"{node.name or node.op}_value"))
-    writer.write(f"{wanted} = {text}")
-    have[key] = wanted
-    return wanted
-
-
-def _scalar(writer: Writer, name: str) -> str:
-    if name not in writer.scalars:
-        pointer = writer.pointer("parameter", name)
-        writer.scalars[name] = writer.identifier(f"{name}_value")
-        del pointer
-    return writer.scalars[name]
-
-
-def _reduction_block(writer: Writer, block: Block) -> None:
-    graph, size = writer.cell.graph, writer.dim(block.size)
-    for key in block.values:
-        fold = op(node_of(graph, key).op).kernel
-        assert isinstance(fold, Fold)
-        (source,) = operands(graph, key)
-        address = writer.homes[source]
-        name = value_name(writer, key)
-        empty = f"scalar({fold.empty.replace('inf', 'np.inf')})"
-        with writer.inside(f"for i in {writer.undivided}:"):
-            writer.write(f"{name} = {fold.start.replace('inf', 'scalar(np.inf)')}")
-            with writer.inside(f"for q in range(0, {size}, W):"):
-                with writer.inside(f"if q + W <= {size}:"):
-                    writer.write(f"{name} = {fold.step.format(name, _load(address, False))}")
-                with writer.inside("else:"):
-                    writer.write(f"n = {size} - q")
-                    writer.write(f"{name} = {fold.step.format(name, f'keep({_load(address, True)}, n, {empty})')}")
-            for home in writer.stores[key]:
-                writer.write(f"put_element({home.buffer}, {home.at('i')}, {fold.finish.format(name)})")
-
-
-def _running_block(writer: Writer, block: Block) -> None:
-    graph, size = writer.cell.graph, writer.dim(block.size)
-    for key in block.values:
-        back = bool(node_of(graph, key).attr("reverse"))
-        address = writer.homes[operands(graph, key)[0]]
-        name = value_name(writer, key)
-        word, last = ("running_total_reverse", "0") if back else ("running_total", "W - 1")
-        with writer.inside(f"for i in {writer.undivided}:"):
-            writer.write("carry = zeros()")
-            steps = f"({size} + W - 1) // W"
-            with writer.inside(f"for k in range({steps}):"):
-                writer.write(f"q = ({steps} - 1 - k) * W" if back else "q = k * W")
-                for part, test in ((False, f"if q + W <= {size}:"), (True, "else:")):
-                    with writer.inside(test):
-                        if part:
-                            writer.write(f"n = {size} - q")
-                        writer.write(f"{name} = {word}({_load(address, part)}) + carry")
-                        writer.write(*(_store(home, name, part) for home in writer.stores[key]))
-                writer.write(f"carry = fill(lane({name}, {last}))")
-
-
-def _copy(writer: Writer, source: str, targets: list[Address], size: Dim) -> None:
-    """Copy a value as it stands in memory (or a constant) to other places."""
-    text = writer.dim(size)
-    with writer.inside(f"for i in {writer.undivided}:"), writer.inside(f"for q in range(0, {text}, W):"):
-        for part, test in ((False, f"if q + W <= {text}:"), (True, "else:")):
-            with writer.inside(test):
-                if part:
-                    writer.write(f"n = {text} - q")
-                value = _value(writer, source, size, {}, part)
-                writer.write(*(_store(target, value, part) for target in targets))
-
-
-def _join_block(writer: Writer, block: Block) -> None:
-    graph = writer.cell.graph
-    for key in block.values:
-        offset: list[str] = []
-        for source in operands(graph, key):
-            targets = [
-                Address(home.buffer, home.base, home.size, " + ".join(filter(None, [home.offset, *offset])))
-                for home in writer.stores[key]
-            ]
-            _copy(writer, source, targets, width(graph, source))
-            offset.append(writer.dim(width(graph, source)))
-
-
-def _gather_block(writer: Writer, block: Block) -> None:
-    graph, size = writer.cell.graph, writer.dim(block.size)
-    for key in block.values:
-        table, where = operands(graph, key)
-        pointer = writer.pointer("table", node_of(graph, table).name, block.size)
-        address = writer.homes[where]
-        with writer.inside(f"for i in {writer.undivided}:"):
-            writer.write(f"entry = index({address.buffer}, {address.at('i')}) * {size}")
-            with writer.inside(f"for q in range(0, {size}, W):"):
-                for part, test in ((False, f"if q + W <= {size}:"), (True, "else:")):
-                    with writer.inside(test):
-                        if part:
-                            writer.write(f"n = {size} - q")
-                        text = f"load_part({pointer}, entry + q, n)" if part else f"load({pointer}, entry + q)"
-                        writer.write(*(_store(home, text, part) for home in writer.stores[key]))
-
-
-def write_copies(writer: Writer, stages: tuple[Block, ...]) -> bool:
-    """Copy leaves that are results as they are: a state passed through, an input that is an output; say if any is."""
-    computed = {key for block in stages for key in values_of(block)}
-    graph = writer.cell.graph
-    passed = [key for key in writer.stores if key not in computed]
-    for key in passed:
-        _copy(writer, key, writer.stores[key], width(graph, key))
-    return bool(passed)

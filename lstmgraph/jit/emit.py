@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lstmgraph.graph import Dim, named
-from lstmgraph.jit.blocks import write_block, write_copies
+from lstmgraph.jit.blocks import write_block
 from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
 from lstmgraph.jit.places import place_values
+from lstmgraph.jit.row_loops import write_copies, write_row_loop
 from lstmgraph.jit.writer import Writer
 from lstmgraph.schedule.in_place import in_place
 from lstmgraph.schedule.levels import blocks
+from lstmgraph.schedule.row_loops import RowLoop, row_loops, values_of
 from lstmgraph.traced import Traced
 
 
@@ -32,12 +34,16 @@ def emit(cell: Traced, target: Machine, *, loop: bool, reverse: bool = False, na
     """
     writer = Writer(cell, target, loop, reverse, name)
     stages = blocks(cell.graph)
-    place_values(writer, stages)
+    units = row_loops(cell.graph, stages)
+    place_values(writer, units)
     with _step(writer):
-        for block in stages:
-            write_block(writer, block)
+        for unit in units:
+            if isinstance(unit, RowLoop):
+                write_row_loop(writer, unit)
+            else:
+                write_block(writer, unit)
             _meet(writer)
-        if write_copies(writer, stages):
+        if write_copies(writer, {key for unit in units for key in values_of(unit)}):
             _meet(writer)
     return _finished(writer, in_place(cell, stages))
 
@@ -98,6 +104,8 @@ def _finished(writer: Writer, replaceable: tuple[tuple[str, str], ...]) -> Kerne
     for (size, step), (first, end) in writer.shares.items():
         head.append(f"    {first} = share({size}, {step}, part, parts)")
         head.append(f"    {end} = min({size}, share({size}, {step}, part + 1, parts))")
+    for size, whole in writer.wholes.items():
+        head.append(f"    {whole} = {size} // W * W")
     if writer.tile:  # one stride for all blocks: threads are at different ones
         head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again

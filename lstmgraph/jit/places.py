@@ -1,12 +1,16 @@
 """Where each value of a kernel lives: leaves, results, and the rows that cross from one block to another."""
 
-from lstmgraph.graph import features, named, node_of, operands
+from collections import Counter
+from collections.abc import Sequence
+
+from lstmgraph.graph import Dim, features, join, named, node_of, operands
 from lstmgraph.jit.writer import Address, Writer, value_name
 from lstmgraph.plugins import op
 from lstmgraph.schedule.levels import Block, width
+from lstmgraph.schedule.row_loops import RowLoop, read_along_the_row, read_elsewhere
 
 
-def place_values(writer: Writer, stages: tuple[Block, ...]) -> None:
+def place_values(writer: Writer, units: tuple[Block | RowLoop, ...]) -> None:
     """Give every leaf, every sink, and every value that crosses a block its place."""
     graph = writer.cell.graph
     if writer.loop:
@@ -39,7 +43,7 @@ def place_values(writer: Writer, stages: tuple[Block, ...]) -> None:
             base = writer.identifier(f"{name}_row")
             writer.bases.append(f"{base} = now * sizes[{len(writer.keeps)}]")
         _add_store(writer, source, Address(pointer, base, writer.dim(width(graph, source))))
-    _place_crossing(writer, stages)
+    _place_crossing(writer, units)
 
 
 def _now(writer: Writer) -> str:
@@ -53,21 +57,18 @@ def _add_store(writer: Writer, key: str, address: Address) -> None:
         writer.homes.setdefault(key, address)
 
 
-def _place_crossing(writer: Writer, stages: tuple[Block, ...]) -> None:
+def _place_crossing(writer: Writer, units: tuple[Block | RowLoop, ...]) -> None:
     graph = writer.cell.graph
-    where = {key: place for place, block in enumerate(stages) for key in values_of(block)}
-    for place, block in enumerate(stages):
-        for key in values_of(block):
-            if key in writer.homes or not (
-                block.kind not in ("tile", "pointwise")
-                or any(_reader(graph, stages, where, user, place) for user in graph.succ[key])
-            ):
+    for unit in units:
+        if isinstance(unit, RowLoop):
+            _place_row(writer, unit)
+        for key in read_elsewhere(graph, unit):
+            if key in writer.homes:
                 continue
             size = width(graph, key)
             name = value_name(writer, key)
             pointer = writer.pointer("scratch", key, size, called=f"{name}_kept")
-            writer.homes[key] = Address(pointer, "" if writer.loop else "kept", writer.dim(size))
-            writer.stores.setdefault(key, []).append(writer.homes[key])
+            _add_store(writer, key, Address(pointer, "" if writer.loop else "kept", writer.dim(size)))
     for key in graph:
         node = node_of(graph, key)
         if (
@@ -80,11 +81,22 @@ def _place_crossing(writer: Writer, stages: tuple[Block, ...]) -> None:
             writer.homes[key] = Address(source.buffer, source.base, source.size, offset)
 
 
-def _reader(graph: object, stages: tuple[Block, ...], where: dict[str, int], user: str, place: int) -> bool:
-    """Whether a user of a value stands outside its block (a partial sum or a view stands nowhere)."""
-    return where.get(user, -1) != place
+def _place_row(writer: Writer, loop: RowLoop) -> None:
+    """Give what only a row loop reads its place in one row of all such values, side by side: it stays in the cache."""
+    graph = writer.cell.graph
+    keys = [key for key in read_along_the_row(graph, loop) if key not in writer.homes]
+    if not keys:
+        return
+    sizes = [width(graph, key) for key in keys]
+    pointer = writer.pointer("scratch", f"row {keys[0]}", join(sizes), called="row")
+    first = writer.identifier(f"{pointer}_first")
+    for place, key in enumerate(keys):
+        _add_store(writer, key, Address(pointer, first, "", _offset(writer, sizes[:place])))
+    writer.rows_of[loop] = (first, _offset(writer, sizes))
 
 
-def values_of(block: Block) -> list[str]:
-    """Return the keys that a block computes, products first."""
-    return [product.key for product in block.products] + list(block.values)
+def _offset(writer: Writer, sizes: Sequence[Dim]) -> str:
+    """Return the features of values side by side."""
+    counts = Counter(writer.dim(size) for size in sizes)
+    numbers = (f"{count}" if dim == "1" else dim if count == 1 else f"{count} * {dim}" for dim, count in counts.items())
+    return " + ".join(numbers)

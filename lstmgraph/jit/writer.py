@@ -10,6 +10,7 @@ from lstmgraph.graph import Dim, node_of, operands
 from lstmgraph.jit.layout import Ahead, Buffer, Pack
 from lstmgraph.jit.machine import Machine
 from lstmgraph.schedule.products import is_product, is_sum
+from lstmgraph.schedule.row_loops import RowLoop
 from lstmgraph.traced import Traced
 
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
@@ -25,7 +26,10 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Address:
-    """A row value in memory: buffer, the row that this step begins with, features of a row, offset in it."""
+    """A row value in memory: buffer, the row that this step begins with, features of a row, offset in it.
+
+    Without features of a row there is one row for all, and it begins with the element `base`.
+    """
 
     buffer: str
     base: str
@@ -34,6 +38,8 @@ class Address:
 
     def at(self, row: str, column: str = "") -> str:
         """Return the index of a column of a row."""
+        if not self.size:
+            return " + ".join(part for part in (self.base, self.offset, column) if part)
         begin = f"{self.base} + {row}" if self.base else row
         first = begin if self.size == "1" else f"({begin}) * {self.size}" if self.base else f"{begin} * {self.size}"
         return " + ".join(part for part in (first, self.offset, column) if part)
@@ -64,6 +70,8 @@ class Writer:
     bases: list[str] = field(default_factory=list)
     scalars: dict[str, str] = field(default_factory=dict)
     shares: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    wholes: dict[str, str] = field(default_factory=dict)
+    rows_of: dict[RowLoop, tuple[str, str]] = field(default_factory=dict)  # of one row: its first element, its elements
     aliases: list[tuple[str, str]] = field(default_factory=list)
     tile: int = 0
     flops: list[tuple[Dim, Dim]] = field(default_factory=list)
@@ -107,10 +115,19 @@ class Writer:
         first, end = self.shares[text, step]
         return f"range({first}, {end}, {step})"
 
+    def whole(self, size: Dim) -> str:
+        """Return the name of the columns that fill whole registers."""
+        text = self.dim(size)
+        if text not in self.wholes:
+            self.wholes[text] = self.identifier(f"{text}_whole")
+        return self.wholes[text]
+
     @property
-    def undivided(self) -> str:
-        """The rows of a block that one thread computes whole."""
-        return "range(b0, stop if part == 0 else b0)" if self.loop else "range(b0, stop)"
+    def rows(self) -> tuple[str, str]:
+        """The rows that are this thread's in a row loop: all, or in a loop over time its part of them."""
+        if not self.loop:
+            return "b0", "stop"
+        return "b0 + share(stop - b0, 1, part, parts)", "b0 + share(stop - b0, 1, part + 1, parts)"
 
     def number(self, value: float) -> str:
         """Return the name of a constant register."""
