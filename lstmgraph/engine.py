@@ -59,7 +59,7 @@ class Engine:
     def passes(self, rows: int, apart: bool) -> Line:
         """`main` or `whole` for so many rows: products that follow a table of few entries are taken over these."""
         graph, sizes = self._both
-        most = few(sizes, rows)
+        most = few(sizes, rows) if sizes else 0
         if (most, apart) not in self._passes:
             graph = by_entry(graph, self.sizes, most) if most else graph
             late = [name for name in (*graph.inputs, *graph.parameters) if apart and name.startswith(COTANGENT)]

@@ -208,8 +208,9 @@ def _part(player: Function, words: Array, memory: Array, who: int) -> Callable[[
 
     def part() -> bool:
         nonlocal step
-        step = player(memory, words, step, who, PATIENCE)
-        return bool(step == steps)
+        if step < steps:
+            step = player(memory, words, step, who, PATIENCE)
+        return step == steps
 
     return part
 
