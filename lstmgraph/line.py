@@ -89,6 +89,9 @@ class Line:
         self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
         self._cotangents: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
         self._packings: dict[tuple[str, ...], Tape] = {}
+        self._packed: dict[
+            Choice, dict[str, Packing]
+        ] = {}  # by name, of tapes that serve one call
         self.stretches: dict[Any, int] = {}  # what `lstmgraph.stretch_memory` found for recent calls
         self._tapes: dict[tuple[Any, ...], Tape] = {}
 
@@ -275,9 +278,12 @@ class Line:
                     tape.unpack(key, key + PADDED, self._form(key)[1])
             return tape
 
-        tape = recorded([])
-        if context.binding.brief and tape.packs:
-            tape = recorded([packing for packing, _ in tape.packs.values()])
+        packings = self._packed.get(choice, {}) if context.binding.brief else {}
+        tape = recorded(list(packings.values()))
+        if context.binding.brief and tape.packs:  # batches of another shape pack others
+            more = {name: packing for name, (packing, _) in tape.packs.items()}
+            packings = self._packed[choice] = packings | more
+            tape = recorded(list(packings.values()))
         given = [key for key in unpacked if key + PADDED in tape.given]
         packed = [key for key in results if (key not in given or key in keep) and key not in tape.padded]
         tape.finish([*packed, *(key + PADDED for key in given)])

@@ -1,5 +1,6 @@
 """Our side: cells as a user writes them, and what is measured of a program."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,10 @@ def forward(cell: Any, size: Size, threads: int) -> Block:
     return repeated(lambda: bound(x))
 
 
-def training(cell: Any, size: Size, threads: int, lengths: Any = None) -> Block:
-    """Return training steps: forward pass and the gradients of all parameters."""
+def training(cell: Any, size: Size, threads: int, lengths: Callable[[], Any] = lambda: None) -> Block:
+    """Return training steps: forward pass and the gradients of all parameters; `lengths` are drawn for each."""
     program, params, x, dy = compiled(cell, size, threads)
-    return repeated(lambda: program.value_and_gradients(params, x, dy, lengths=lengths))
+    return repeated(lambda: program.value_and_gradients(params, x, dy, lengths=lengths()))
 
 
 def flops(cell: Any, size: Size) -> float:

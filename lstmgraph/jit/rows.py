@@ -57,7 +57,7 @@ class Rows:
             active = (self.sorted_lengths[None, :] > np.arange(self.T)[:, None]).sum(1)
         return np.concatenate([[0, self.B], self.B + np.cumsum(active)]).astype(np.int64)
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Valid rows of all steps."""
         return int(self.starts[-1]) - self.B

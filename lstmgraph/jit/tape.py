@@ -4,6 +4,7 @@ Recording decides all that the numbers do not: which kernels run over which rows
 lies. What lives only within the call shares one block of memory; results have memory of their own.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, zip_longest
 from types import MappingProxyType
@@ -143,10 +144,11 @@ class Tape:
         """Return where the value of a node lies; one that no step gives is fed by the caller."""
         if key in self.given:
             return self.given[key][0]
-        width = int(np.prod([int(resize(dim, self.sizes)) for dim in shape[len(lead(shape)) :]], initial=1))
-        count = width * (1, self.rows.B, self.rows.count)[len(lead(shape))]
+        ahead = lead(shape)
+        width = math.prod(int(resize(dim, self.sizes)) for dim in shape[len(ahead) :])
+        count = width * (1, self.rows.B, self.rows.count)[len(ahead)]
         if key in self.padded:
-            self.give(key, self._pack_rows(key, width, lead(shape)))
+            self.give(key, self._pack_rows(key, width, ahead))
             return self.given[key][0]
         if key in self.once:
             self.direct.add(self.once[key].slot)
