@@ -154,13 +154,10 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
                     K = sizes[7 + product]
                     for i in range(K):
                         for v in range(VECTORS):
-                            n = columns - v * W
-                            value = zeros()
-                            if n >= W:
-                                value = load(c, i * N + j * panel + v * W)
-                            elif n > 0:
+                            n = min(columns - v * W, W)
+                            if n > 0:
                                 value = load_part(c, i * N + j * panel + v * W, n)
-                            store(work, total + i * panel + v * W, value)
+                                store(work, total + i * panel + v * W, value)
                     total += K * panel
         left = R
         while left > 0:
@@ -185,21 +182,11 @@ COPY
 STORE
                 else:
                     for v in range(VECTORS):
-                        n = columns - v * W
+                        n = min(columns - v * W, W)
                         total = j * panel + v * W
                         if n <= 0:
                             for k in range(rows):
                                 store(work, begin + k * panel + v * W, zeros())
-                        elif n >= W:
-                            value = zeros()
-                            if sizes[3] * add > 0:
-                                value = load(sums, total)
-                            for k in range(rows):
-                                row = load(d, (top - k) * N + total)
-                                store(work, begin + k * panel + v * W, row)
-                                value = value + row
-                            if sizes[3] == 1:
-                                store(sums, total, value)
                         else:
                             value = zeros()
                             if sizes[3] * add > 0:
@@ -231,12 +218,9 @@ STORE
                 K = sizes[7 + product]
                 for i in range(K):
                     for v in range(VECTORS):
-                        n = columns - v * W
-                        value = load(work, total + i * panel + v * W)
-                        if n >= W:
-                            store(c, i * N + j * panel + v * W, value)
-                        elif n > 0:
-                            store_part(c, i * N + j * panel + v * W, value, n)
+                        n = min(columns - v * W, W)
+                        if n > 0:
+                            store_part(c, i * N + j * panel + v * W, load(work, total + i * panel + v * W), n)
                 total += K * panel
 '''
 
