@@ -52,7 +52,7 @@ class Forms:
         for name, shape, dtype in self.inputs:
             if not fits(given.get(name), rows + shape, dtype):
                 return None
-        return given, T, B
+        return dict(given), T, B
 
     def as_states(self, state: Any, B: int) -> Arrays | None:
         """Return the states by name, zeros if none are given, or None if they must be looked at."""
@@ -63,7 +63,7 @@ class Forms:
         for name, shape in self.states:
             if not fits(state.get(name), (B, *shape), self.dtype):
                 return None
-        return state
+        return dict(state)
 
 
 def cotangents(sequence: Traced, sizes: Mapping[Dim, Dim]) -> dict[str, tuple[str, int, tuple[int, ...]]]:

@@ -89,9 +89,7 @@ class Line:
         self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
         self._cotangents: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
         self._packings: dict[tuple[str, ...], Tape] = {}
-        self._packed: dict[
-            Choice, dict[str, Packing]
-        ] = {}  # by name, of tapes that serve one call
+        self._packed: dict[Choice, dict[str, Packing]] = {}  # by name, of tapes that serve one call
         self.stretches: dict[Any, int] = {}  # what `lstmgraph.stretch_memory` found for recent calls
         self._tapes: dict[tuple[Any, ...], Tape] = {}
 

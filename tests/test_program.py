@@ -361,6 +361,18 @@ def test_parameters_that_were_one_array_in_a_call_are_two_in_the_next(form):
     assert_equal_bits(results(program, params), want)
 
 
+def test_a_pullback_does_not_see_what_becomes_of_the_dictionaries_of_its_call():
+    program, x = compiled(threads=1), random_x(4, 3)
+    params, dy = random_params(program), random_x(4, 3, 7, seed=2)
+    state = {name: random_x(1, 3, 7, seed=3)[0] for name in ("h", "c")}
+    want = program.vjp(params, {"x": x}, state=dict(state))[2](dy)
+    given = {"x": x}
+    pullback = program.vjp(params, given, state=state)[2]
+    given["x"] = random_x(6, 2)
+    del state["c"]
+    assert_equal_bits(named_arrays(dy, {}, pullback(dy)), named_arrays(dy, {}, want))
+
+
 @pytest.mark.parametrize("form", ["call", "gradients", "pullback"])
 def test_an_argument_that_is_a_result_is_as_given_where_rows_end_early(form):
     @lg.cell

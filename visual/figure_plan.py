@@ -97,12 +97,14 @@ def _grouped(stages: Sequence[Any]) -> list[list[Any]]:
 
 
 def _heading(plan: Any, group: list[Any]) -> str:
+    from lstmgraph.schedule.describe import PHASES
+
     stage = group[0]
     words = FORMS[stage.form][1]
     if stage.form == "recur":
         words = f"{node_of(plan.traced.graph, stage.key).attr('name')}, "
         words += "from the last step to the first" if stage.reverse else "step by step"
-    return words + (" (backward)" if stage.phase else "")
+    return words + PHASES[stage.phase]
 
 
 def _levels(plan: Any, group: list[Any], sizes: Mapping[Dim, Dim]) -> Iterator[Level]:

@@ -161,8 +161,8 @@ class Tape:
     def _pack_rows(self, key: str, width: int, ahead: Shape) -> Ref:
         """Add a step that packs a leaf, and return where its rows lie then."""
         rows = self.rows
-        whole = rows.B * rows.T if len(ahead) == 2 else rows.B
-        places: Array = rows.places if len(ahead) == 2 else rows.order  # type: ignore[assignment]
+        assert rows.order is not None  # else nothing is padded
+        whole, places = (rows.B * rows.T, rows.places) if len(ahead) == 2 else (rows.B, rows.order)
         raw = self._slot(whole * width, None)
         self.leaves[key] = raw.slot
         packed = self.take(len(places) * width)

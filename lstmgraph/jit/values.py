@@ -88,7 +88,6 @@ def operand(writer: Writer, key: str, size: Dim, have: dict[str, str], span: Spa
 
 def _scalar(writer: Writer, name: str) -> str:
     if name not in writer.scalars:
-        pointer = writer.pointer("parameter", name)
+        writer.pointer("parameter", name)
         writer.scalars[name] = writer.identifier(f"{name}_value")
-        del pointer
     return writer.scalars[name]

@@ -10,6 +10,8 @@ from lstmgraph.schedule.levels import Block, blocks
 if TYPE_CHECKING:
     from lstmgraph.schedule.plan import Plan, Stage
 
+PHASES = ("", " (backward)", " (at the end)")  # what is said of a stage, by its phase
+
 
 def describe(plan: "Plan") -> str:
     """Return the plan as indented lines."""
@@ -22,7 +24,7 @@ def describe(plan: "Plan") -> str:
 
 def _heading(plan: "Plan", stage: "Stage") -> str:
     node = node_of(plan.traced.graph, stage.key)
-    phase = ("", " (backward)", " (at the end)")[stage.phase]
+    phase = PHASES[stage.phase]
     if stage.form == "recur":
         way = "from the last step to the first" if stage.reverse else "step by step"
         return f"recur {node.attr('name')}, {way}{phase}"
