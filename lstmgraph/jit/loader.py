@@ -53,6 +53,8 @@ def define(name: str, path: str, text: str, entries: Iterable[str]) -> tuple[Mod
     """
     import numba
 
+    from lstmgraph.jit.pipeline import KernelCompiler
+
     module = ModuleType(name)
     module.__file__ = path
     _remember_lines(path, text)
@@ -61,7 +63,9 @@ def define(name: str, path: str, text: str, entries: Iterable[str]) -> tuple[Mod
     exec(compile(text, path, "exec"), module.__dict__)
     functions = _own_functions(module.__dict__, path, entries)
     for helper in functions.keys() - set(entries):
-        functions[helper] = module.__dict__[helper] = numba.njit(**_CHECKS)(functions[helper])
+        functions[helper] = module.__dict__[helper] = numba.njit(pipeline_class=KernelCompiler, **_CHECKS)(
+            functions[helper]
+        )
     return module, functions
 
 
@@ -115,8 +119,11 @@ def compile_entries(
     import numba
     from numba import int64, types, void
 
+    from lstmgraph.jit.pipeline import KernelCompiler
+
     words = types.CPointer(int64)  # type: ignore[no-untyped-call]
     kernel = void(words, words, int64, int64, int64, int64, int64)
+    how = {"pipeline_class": KernelCompiler, **_CHECKS}
     config = numba.config
     elsewhere = {key: getattr(config, key) for key in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES") if hasattr(config, key)}
     try:
@@ -126,9 +133,9 @@ def compile_entries(
             for name in entries:
                 made: Callable[..., Any]
                 if signature is None:
-                    made = numba.cfunc(kernel, cache=cached, **_CHECKS)(functions[name])
+                    made = numba.cfunc(kernel, cache=cached, **how)(functions[name])
                 else:
-                    made = numba.njit(signature, cache=cached, nogil=True, **_CHECKS)(functions[name])
+                    made = numba.njit(signature, cache=cached, nogil=True, **how)(functions[name])
                 module.__dict__[name] = functions[name] = made
     finally:
         for key, value in elsewhere.items():
