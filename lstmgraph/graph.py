@@ -65,7 +65,7 @@ def is_row(shape: Shape) -> bool:
 
 
 def resize(dim: Dim, sizes: Mapping[Dim, Dim]) -> Dim:
-    """Return a dimension with its symbols exchanged; ``"I+H"`` is the size of two values side by side."""
+    """Return a dimension with its symbols exchanged; ``"H+I"`` is the size of two values side by side."""
     if dim in sizes:
         return sizes[dim]
     if isinstance(dim, str) and "+" in dim:
@@ -74,10 +74,10 @@ def resize(dim: Dim, sizes: Mapping[Dim, Dim]) -> Dim:
 
 
 def join(dims: Iterable[Dim]) -> Dim:
-    """Return the size of values side by side."""
+    """Return the size of values side by side: whatever their order, one sum of sizes is one text."""
     parts = [part for dim in dims for part in str(dim).split("+")]
     number = sum(int(part) for part in parts if part.isdigit())
-    symbols = [part for part in parts if not part.isdigit()]
+    symbols = sorted(part for part in parts if not part.isdigit())
     if not symbols:
         return number
     return "+".join(symbols + ([str(number)] if number else []))

@@ -1,4 +1,7 @@
-"""Sizes that nothing settles, axes that are missing: each error names what has the size and says what to do."""
+"""Sizes that nothing settles, axes that are missing: each error names what has the size and says what to do.
+
+Sums of sizes are settled as sizes are: equal ones are one, and every way to compute with them is the same.
+"""
 
 import re
 
@@ -6,6 +9,10 @@ import numpy as np
 import pytest
 
 import lstmgraph as lg
+from lstmgraph.border import symbols_of
+from lstmgraph.graph import is_row, keys_of, node_of, operands
+from lstmgraph.schedule.resolve import resolve
+from lstmgraph.sequences import over_sequences, with_gradient
 
 T, B = 5, 4
 X = np.random.default_rng(0).standard_normal((T, B, 3))
@@ -147,6 +154,81 @@ def test_errors_of_a_model_name_the_network_and_never_the_objective():
     with pytest.raises(lg.LstmGraphError) as caught:
         lg.Model(whole, input_size=4).fit(X, Y)
     assert str(caught.value).startswith("whole: ") and not re.search("cross_entropy|compile", str(caught.value))
+
+
+# ---- sums of sizes
+
+
+@lg.cell
+def one_beside(x, dt, /, h, s):
+    weights = lg.softmax(lg.concat(s * dt, lg.tanh_layer(h, x, name="a")))
+    first, rest = lg.split(weights, 1, "H")
+    return {"h": rest, "s": lg.tanh(lg.row_sum(first))}
+
+
+@lg.cell
+def other_order(x, h):
+    first, rest = lg.split(lg.tanh(lg.concat(x, h)) * lg.concat(h, x), "H", "I")
+    return {"y": rest, "h": first + lg.linear(h, x, name="a")}
+
+
+@lg.cell
+def sum_beside(x, dt, /, h):
+    return lg.tanh(lg.concat(x, dt) * h + lg.linear(h, x, name="a"))
+
+
+@lg.cell
+def two_sums(x, p, q, /, h):
+    first, rest = lg.split(lg.tanh(lg.concat(x, h)) * lg.concat(p, q), "I", "H")
+    return {"y": first, "h": rest + lg.linear(h, x, name="a")}
+
+
+@lg.cell
+def added(x, z, /, h):
+    return 0.5 * h + z + lg.linear(x, name="a")
+
+
+@lg.network
+def of_sums(x, dt):
+    y = lg.recur(one_beside, x, dt, size="K", name="r")
+    return lg.linear(lg.concat(x, y) * lg.concat(y, x), size=2, name="head")
+
+
+SUMS = {
+    "one": (one_beside, {"dt": 1}, {"h": "H", "s": 1}),
+    "order": (other_order, {}, {"h": "H"}),
+    "a sum and a symbol": (sum_beside, {"dt": 2}, {"h": "I+dt"}),
+    "a sum with one and a symbol": (sum_beside, {"dt": 1, "H": 4}, {"h": "I+dt"}),
+    "two sums": (two_sums, {"p": 4, "q": 4}, {"h": 5}),
+    "a network": (of_sums, {"K": 5, "dt": 1}, {}),
+    "gradient": (lg.gradient(added), {"z": 5}, {"d_h": "H"}),
+    "gradient of a spread value": (lg.gradient(added), {"z": 1}, {"d_h": "H"}),
+    "gradient of a sum": (lg.gradient(sum_beside), {"dt": 2}, {"d_h": "I+dt"}),
+}
+
+
+def _cells(traced):
+    return [node_of(traced.graph, key).attr("cell") for key in keys_of(traced.graph, "recur")]
+
+
+@pytest.mark.parametrize(("traced", "others", "states"), SUMS.values(), ids=list(SUMS))
+def test_equal_sums_of_sizes_are_one_sum_and_no_sum_along_the_features_stays(traced, others, states):
+    sizes = {"I": 3, "H": 5, **others}
+    bound = tuple((symbol, sizes[symbol]) for symbol in symbols_of(traced))
+    graph = resolve(over_sequences(traced), bound)
+    for cell in _cells(graph):
+        assert not states or {name: cell.leaves[f"state:{name}"].shape[-1] for name in cell.states} == states
+    whole = with_gradient(graph)
+    for cell in (whole, *_cells(whole)):
+        kept = [operands(cell.graph, key)[0] for key in keys_of(cell.graph, "sum_to")]
+        assert not [key for key in kept if is_row(node_of(cell.graph, key).shape)]
+    named = {{"I": "input_size", "H": "hidden_size"}.get(symbol, symbol): size for symbol, size in bound}
+    lg.assert_same(traced, **named, compiled=False)
+    lg.check_gradients(traced, **named)
+
+
+def test_a_sum_of_sizes_with_one_is_compiled():
+    lg.assert_same(one_beside, dt=1, compiled=True, forms=["plain"])
 
 
 # ---- operators that are none

@@ -1,9 +1,10 @@
 """resolve: bind sizes. Law: afterwards equal sizes have equal symbols, spread values have size 1, and every op fits.
 
 Symbols stay symbols, so that one kernel serves all sizes; only sizes that one op joins are settled: a size of 1 beside
-another is a value spread over more features, and two equal ones are one symbol.
+another is a value spread over more features, and two equal ones, sums of sizes too, are one.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -86,26 +87,42 @@ def _recur(
 
 
 def _joined(traced: Traced, graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim]:
-    """Return symbol -> the symbol or number that it must equal."""
-    leader: dict[Dim, Dim] = {}
-
-    def find(dim: Dim) -> Dim:
-        while dim in leader:
-            dim = leader[dim]
-        return dim
-
+    """Return symbol -> the size that it must equal: a symbol, a number, or a sum of them."""
+    found: dict[Dim, Dim] = {}
     for key, node in graph.nodes(data="node"):
         for first, second in _pairs(graph, key, node):
             if first == second:
                 continue
             if resize(first, sizes) != resize(second, sizes):
                 raise ShapeError(_conflict(traced, graph, key, node, first, second, sizes))
-            one, other = find(first), find(second)
-            if one != other:
-                symbol, kept = (one, other) if isinstance(one, str) and (other == "H" or one != "H") else (other, one)
-                if isinstance(symbol, str):
-                    leader[symbol] = kept
-    return {symbol: find(symbol) for symbol in leader}
+            more = _equated(resize(first, found), resize(second, found), sizes)
+            found = {symbol: resize(dim, more) for symbol, dim in found.items()} | more
+    return found
+
+
+def _equated(first: Dim, second: Dim, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim]:
+    """Return symbol -> the size in its place that makes two equal sizes, or sums of sizes, the same.
+
+    What both have cancels out; a symbol that is left alone is what stands beside it (``dt+H`` and ``H+1``: dt is 1).
+    Of sums of several symbols each is its number.
+    """
+    one, other = _terms(first), _terms(second)
+    left, right = (join(terms.elements()) for terms in (one - other, other - one))
+    for symbol, kept in sorted([(left, right), (right, left)], key=lambda pair: pair[0] == "H"):
+        if isinstance(symbol, str) and "+" not in symbol:
+            return {symbol: kept}
+    return {part: sizes[part] for dim in (left, right) for part in str(dim).split("+") if not part.isdigit()}
+
+
+def _terms(dim: Dim) -> Counter[Dim]:
+    """Return how often each symbol, and 1, is in a sum of sizes."""
+    terms: Counter[Dim] = Counter()
+    for part in str(dim).split("+"):
+        if part.isdigit():
+            terms[1] += int(part)
+        else:
+            terms[part] += 1
+    return terms
 
 
 def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]]:
@@ -136,6 +153,10 @@ def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]
             for shape in shapes
             for dim, wanted in zip(features(shape)[::-1], target[::-1], strict=False)
             if dim != 1 and (is_row(node.shape) or len(features(shape)) == len(target))
+        ]
+    if kind == "invariant" and node.attr("target"):  # it sums along the features only where the target is narrower
+        return [
+            pair for pair in zip(features(shapes[0])[::-1], features(node.shape)[::-1], strict=False) if 1 not in pair
         ]
     return []
 
