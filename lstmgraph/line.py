@@ -22,8 +22,10 @@ from lstmgraph.graph import (
     operands,
     resize,
 )
+from lstmgraph.jit.arena import address
 from lstmgraph.jit.executor import Context, Executor, in_memory
-from lstmgraph.jit.frame import Array, Binding, Frame, Packing, address
+from lstmgraph.jit.fit import Fit
+from lstmgraph.jit.frame import Array, Binding, Frame, Packing
 from lstmgraph.jit.operands import record_packings
 from lstmgraph.jit.rows import NO_ROWS, Rows
 from lstmgraph.jit.run_once import Fill, Once
@@ -88,10 +90,11 @@ class Line:
         self._choices: dict[Request, Choice] = {}
         self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
         self._cotangents: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
-        self._packings: dict[tuple[str, ...], Tape] = {}
+        self._packings: dict[tuple[str, ...], Fit] = {}
         self._packed: dict[Choice, dict[str, Packing]] = {}  # by name, of tapes that serve one call
         self.stretches: dict[Any, int] = {}  # what `lstmgraph.stretch_memory` found for recent calls
-        self._tapes: dict[tuple[Any, ...], Tape] = {}
+        self._tapes: dict[tuple[Any, ...], Tape] = {}  # by the extent of the batch
+        self._fits: dict[tuple[Any, ...], Fit] = {}  # by its lengths
 
     def _constant_keys(self) -> frozenset[str]:
         """Return the parameters and invariants that follow from them (cotangents, directions and masks are none)."""
@@ -170,7 +173,8 @@ class Line:
     ) -> tuple[int, int, int]:
         """Return the bytes that what was chosen takes, but for some results, as `Tape.memory` does; nothing is run."""
         spared = [name for key in besides for name in (key, key + PADDED)]
-        return self._record(choice, keep, Context(rows, {}, {}, binding, padded=padded)).memory(spared)
+        fit = self._fitted(self._record(choice, keep, Context(rows, {}, {}, binding, padded=padded)), rows)
+        return *fit.tape.memory(spared), fit.table_bytes
 
     def source(self, sink: tuple[str, str]) -> str | None:
         """Return the node of a result, if there is such a result."""
@@ -207,29 +211,36 @@ class Line:
 
     def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
         """Run what was chosen; its results, and what `keep` names, are in the context afterwards."""
-        key = (choice, keep, context.rows.key, context.binding.brief, context.padded)
-        tape = self._tapes.get(key)
-        if tape is None:
-            tape = self._tapes.setdefault(key, self._record(choice, keep, context))
-            self._forget()
-        tape.used = next(_moments)
-        if tape not in context.binding.prepared:
-            self._complete(context.binding, tape)
-        tape.play(context)
-
-    def _forget(self) -> None:
-        """Drop the recordings that lay unused longest; other threads may come and go meanwhile."""
-        known = sorted(self._tapes.copy().items(), key=lambda pair: pair[1].used)
-        for key, _ in known[: max(len(known) - TAPES, 0)]:
-            self._tapes.pop(key, None)
+        fit = self._fit(choice, keep, context)
+        if fit not in context.binding.prepared:
+            self._complete(context.binding, fit.tape)
+        fit.play(context)
 
     def open(self, context: Context, choice: Choice) -> Frame:
         """Return what was chosen ready to run, again and again over the same memory; its results are in the context."""
-        tape = self._record(choice, frozenset(), context)
-        self._complete(context.binding, tape)
-        frame = tape.open(context)
+        fit = self._fitted(self._record(choice, frozenset(), context), context.rows)
+        self._complete(context.binding, fit.tape)
+        frame = fit.open(context)
         frame.give(context.values)
         return frame
+
+    def _fit(self, choice: Choice, keep: frozenset[str], context: Context) -> Fit:
+        """Return what runs for a batch: what was recorded for others of its extent, fitted to its lengths."""
+        rows, form = context.rows, (choice, keep, context.binding.brief, context.padded)
+        fit = self._fits.get((form, rows.key))
+        if fit is None:
+            tape = self._tapes.get((form, rows.extent))
+            if tape is None:
+                tape = self._tapes.setdefault((form, rows.extent), self._record(choice, keep, context))
+            fit = self._fits.setdefault((form, rows.key), self._fitted(tape, rows))
+            _forget(self._tapes)
+            _forget(self._fits)
+        fit.used = fit.tape.used = next(_moments)
+        return fit
+
+    def _fitted(self, tape: Tape, rows: Rows) -> Fit:
+        forms = {key: self._form(key) for key in tape.results if not key.endswith(PADDED)}
+        return Fit(tape, rows, {key: width for key, (ahead, width) in forms.items() if ahead == 2})
 
     def _complete(self, binding: Binding, tape: Tape) -> None:
         """Compute and pack what a tape reads of the parameters, once a bind."""
@@ -240,12 +251,13 @@ class Line:
         if missing:
             names = tuple([packing.name for packing in missing])
             if names not in self._packings:
-                self._packings[names] = packs = Tape(self.executor, NO_ROWS, self.sizes, fixed=self.fixed)
-                for name, packed in record_packings(packs, missing, self._memory(binding, missing)).items():
-                    packs.give(name, packed)
-                packs.finish(names)
+                tape = Tape(self.executor, NO_ROWS.extent, self.sizes, fixed=self.fixed)
+                for name, packed in record_packings(tape, missing, self._memory(binding, missing)).items():
+                    tape.give(name, packed)
+                tape.finish(names)
+                self._packings[names] = Fit(tape, NO_ROWS, {})
             packs = self._packings[names]
-            for key in packs.bound:
+            for key in packs.tape.bound:
                 self._follow(binding, key)
             packs.play(Context(NO_ROWS, {}, {}, Binding(binding.values, brief=True)), binding.packs)
 
@@ -260,13 +272,13 @@ class Line:
         return found
 
     def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
-        results = [*choice.results, *sorted(keep)]
-        unpacked = [key for key in choice.results if context.rows.order is not None and self._form(key)[0] == 2]
+        results, extent = [*choice.results, *sorted(keep)], context.rows.extent
+        unpacked = [key for key in choice.results if extent.ragged and self._form(key)[0] == 2]
         last = {key: runner for key, runner in choice.last.items() if key not in results}
 
         def recorded(packings: list[Packing]) -> Tape:
             padded = self._numbers if context.padded else frozenset()
-            tape = Tape(self.executor, context.rows, self.sizes, choice.wanted, self.fixed, last, padded)
+            tape = Tape(self.executor, extent, self.sizes, choice.wanted, self.fixed, last, padded)
             if packings:
                 tape.packed = record_packings(tape, packings, self._memory(context.binding, packings))
             for runner in choice.stages:
@@ -285,7 +297,6 @@ class Line:
         given = [key for key in unpacked if key + PADDED in tape.given]
         packed = [key for key in results if (key not in given or key in keep) and key not in tape.padded]
         tape.finish([*packed, *(key + PADDED for key in given)])
-        tape.used = next(_moments)
         return tape
 
     def cotangent_sinks(self, prefix: str) -> dict[tuple[str, str], tuple[str, str]]:
@@ -330,3 +341,10 @@ class Line:
             ahead = len(lead(shape))
             form = self._forms[key] = (ahead, int(resize(features(shape)[-1], self.sizes)) if ahead else 0)
         return form
+
+
+def _forget(known: dict[tuple[Any, ...], Any]) -> None:
+    """Drop what lay unused longest; other threads may come and go meanwhile."""
+    oldest = sorted(known.copy().items(), key=lambda pair: pair[1].used)
+    for key, _ in oldest[: max(len(oldest) - TAPES, 0)]:
+        known.pop(key, None)

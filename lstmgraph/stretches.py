@@ -169,7 +169,7 @@ def in_stretches(
     binding, T = bound.binding(plan.line), plan.call.rows.T
     if every is None:
         assert budget is not None
-        every = longest_stretch(plan, bound, budget, apart)
+        every = longest_stretch(plan, bound, int(budget), apart)
     if every >= T:
         return None
     plan.check()

@@ -15,10 +15,10 @@ import pytest
 import lstmgraph as lg
 from lstmgraph.jit import executor as executors
 from lstmgraph.jit.executor import Executor
+from lstmgraph.jit.fit import PREPARED
 from lstmgraph.jit.machine import host
 from lstmgraph.jit.run_reduce import _Job, _spread
 from lstmgraph.jit.run_rows import SWEEP
-from lstmgraph.jit.tape import PREPARED
 from lstmgraph.line import TAPES
 
 THREADS = 8
@@ -123,7 +123,7 @@ def test_eight_threads_get_the_serial_results(make, monkeypatch):
 
     assert not side_by_side([lambda seed=seed: work(seed) for seed in range(THREADS)])
     main = program.engine.main
-    assert len(main._tapes) <= TAPES
+    assert len(main._tapes) <= TAPES and len(main._fits) <= TAPES
     assert all(len(binding.prepared) <= PREPARED + THREADS for binding in shared._bindings.values())
 
 
@@ -156,14 +156,14 @@ def test_recordings_of_shapes_that_come_no_more_are_dropped():
     bound, main = program.bind(random_params(program)), program.engine.main
     for T in range(1, 3 * PREPARED):
         bound(np.ones((T, 1, 3), "f"))
-    assert len(main._tapes) <= TAPES
+    assert len(main._tapes) <= TAPES and len(main._fits) <= TAPES
     (binding,) = bound._bindings.values()
     assert len(binding.prepared) <= PREPARED
-    last = list(main._tapes)[-1]
+    last = list(main._fits)[-1]
     for T in range(1, 3 * TAPES):  # one that is used in between stays
         bound(np.ones((3 * PREPARED - 1, 1, 3), "f"))
         bound(np.ones((T, 1, 3), "f"))
-    assert last in main._tapes
+    assert last in main._fits
 
 
 def test_kernels_of_one_name_that_compile_at_once_are_not_mixed_up():
@@ -225,7 +225,8 @@ def test_no_result_shares_memory_with_an_argument_or_another_result(traced, step
 def test_sums_over_rows_listen_to_ctrl_c(parts):
     """No thread does much more than SWEEP operations before the calling thread looks; each unit is summed once."""
     jobs = [
-        _Job("over_rows", [], np.zeros(3), work, units, 0) for work, units in ((7e9, 16), (1e6, 3), (4e10, 1), (0, 2))
+        _Job("over_rows", [], np.zeros(3), False, work, units, 0)
+        for work, units in ((7e9, 16), (1e6, 3), (4e10, 1), (0, 2))
     ]
     rounds = _spread(jobs, parts)
     done = []

@@ -6,6 +6,7 @@ import numpy as np
 
 from lstmgraph.jit.cache import compile_module
 from lstmgraph.jit.executor import Context, Executor
+from lstmgraph.jit.fit import Fit
 from lstmgraph.jit.frame import Binding, Entry
 from lstmgraph.jit.machine import host
 from lstmgraph.jit.rows import NO_ROWS
@@ -43,7 +44,7 @@ def peak_flops(thread_count: int, dtype: str = "float32") -> float | None:
     columns = vectors * target.width
     sizes = np.array([K, columns], np.int64)
     shapes = ((rows, K), (K, columns), (rows, columns))
-    tape = Tape(Executor(target, thread_count), NO_ROWS, {})
+    tape = Tape(Executor(target, thread_count), NO_ROWS.extent, {})
     entries = [
         Entry(module.functions["peak"], tuple(tape.constant(np.full(shape, 1e-3, dtype)) for shape in shapes), sizes)
         for _ in range(thread_count)
@@ -51,10 +52,11 @@ def peak_flops(thread_count: int, dtype: str = "float32") -> float | None:
     work = 2.0 * rows * columns * K * TIMES * thread_count
     tape.launch(entries, [[[(thread, 0, TIMES, 0, 1, 0)] for thread in range(thread_count)]], work)
     tape.finish([])
+    fit = Fit(tape, NO_ROWS, {})
     context = Context(NO_ROWS, {}, {}, Binding({}))
     seconds = []
     for _ in range(RUNS):
         begin = time.perf_counter()
-        tape.play(context)
+        fit.play(context)
         seconds.append(time.perf_counter() - begin)
     return work / min(seconds)

@@ -1,18 +1,18 @@
 """What a tape runs on: references to buffers, the parameters of a bind, and the memory of one playing."""
 
 from collections.abc import Callable
-from ctypes import addressof, c_char
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmgraph.jit.arena import address
 from lstmgraph.jit.player import Function
 
 if TYPE_CHECKING:
     from lstmgraph.jit.executor import Context
-    from lstmgraph.jit.tape import Tape
+    from lstmgraph.jit.fit import Fit
 
 Array = np.ndarray[Any, Any]
 LINE = 64  # bytes: a cache line, and the widest SIMD register
@@ -59,7 +59,7 @@ class Binding:
         self.values = values  # by node
         self.brief = brief
         self.packs: dict[str, Array] = {}  # by the packing's name
-        self.prepared: dict[Tape, tuple[Array, list[Any]]] = {}
+        self.prepared: dict[Fit, tuple[Array, list[Any]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ class Block:
 class Frame:
     """One playing of a tape: the memory behind its buffers."""
 
-    __slots__ = ("addresses", "arrays", "blocks", "context", "tape")
+    __slots__ = ("addresses", "arrays", "blocks", "context", "fit", "tape")
 
     def __init__(
-        self, tape: "Tape", context: "Context", blocks: list[Array], addresses: Array, arrays: list[Any]
+        self, fit: "Fit", context: "Context", blocks: list[Array], addresses: Array, arrays: list[Any]
     ) -> None:
-        self.tape = tape
+        self.fit = fit
+        self.tape = fit.tape
         self.context = context
         self.blocks = blocks  # what lives within the call; small results
         self.addresses = addresses
@@ -113,28 +114,29 @@ class Frame:
     def give(self, values: dict[Any, Array]) -> None:
         """Put the results, by node, where they are wanted."""
         _, small = self.blocks
-        for key, slot, elements, shape in self.tape.handed:
+        for key, slot, elements, shape in self.fit.handed:
             memory = small if slot < 0 else self.arrays[slot]
             value = (memory if memory.ndim == 1 else memory.reshape(-1))[elements]
             values[key] = value if shape is None else value.reshape(shape)
 
     def thunks(self) -> list[Callable[[], object]]:
         """Return the steps, to be run on this memory any number of times."""
-        return [step.on(self) for step in self.tape.parts]
+        return [step.on(self) for step in self.fit.parts]
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A kernel with its buffers and sizes."""
+    """A kernel with its buffers and sizes; if `counted`, the first size is the rows of all steps of a batch."""
 
     function: Function
     refs: tuple[Ref, ...]
     sizes: Array
+    counted: bool = False
 
-
-def address(buffer: Any) -> int:
-    """Return where a buffer begins; by way of ctypes, which is four times quicker where it can."""
-    try:
-        return addressof(c_char.from_buffer(buffer))
-    except (TypeError, ValueError):  # read-only or empty
-        return int(buffer.__array_interface__["data"][0])
+    def sizes_for(self, count: int) -> Array:
+        """Return the sizes for so many rows of all steps."""
+        if not self.counted:
+            return self.sizes
+        sizes = self.sizes.copy()
+        sizes[0] = count
+        return sizes

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lstmgraph.jit import threads
+from lstmgraph.jit.arena import address
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
@@ -133,7 +134,7 @@ def play(memory, segment, first, who, patience):
 
 
 @dataclass(frozen=True, eq=False)
-class Launch:
+class Step:
     """Kernels to be run: each one's function, where its buffers stand in a table, and its sizes."""
 
     kernels: tuple[tuple[Function, int, Array], ...]
@@ -158,7 +159,7 @@ class Segment:
         Shared words.
     helpers : int
         Threads that are asked to help.
-    launches : tuple of Launch
+    parts : tuple of Step
         They keep alive what the words point to.
     """
 
@@ -166,27 +167,31 @@ class Segment:
     buffers: int
     shared: int
     helpers: int
-    launches: tuple[Launch, ...]
+    parts: tuple[Step, ...]
 
 
-def write_segment(launches: Sequence[Launch], buffers: int) -> Segment:
-    """Write launches down, over a table of so many addresses."""
+def write_segment(parts: Sequence[Step], buffers: int) -> Segment:
+    """Write steps down, over a table of so many addresses."""
     steps: list[int] = []
     tasks: list[int] = []
     calls: list[int] = []
-    for launch in launches:
-        begin, number = len(tasks) // 2, len(launch.tasks)
-        steps += [begin, number, begin + number if launch.alone else -1]
-        for task in [*launch.tasks, *([launch.alone] if launch.alone else [])]:
+    for step in parts:
+        begin, number = len(tasks) // 2, len(step.tasks)
+        steps += [begin, number, begin + number if step.alone else -1]
+        heads = [(_code(function), place, address(sizes)) for function, place, sizes in step.kernels]
+        for task in (*step.tasks, step.alone) if step.alone else step.tasks:
             tasks += [len(calls) // 8, len(calls) // 8 + len(task)]
             for entry, *span in task:
-                function, place, sizes = launch.kernels[entry]
-                code = MOVES.index(function) if function in MOVES else function.address  # type: ignore[attr-defined]
-                calls += [code, place, sizes.ctypes.data, *span]
-    helped = sum(launch.work for launch in launches) >= HELPED
-    helpers = max(len(launch.tasks) for launch in launches) - 1 if helped else 0
-    words = np.array([len(launches), len(tasks) // 2, buffers, helpers, *steps, *tasks, *calls], np.int64)
-    return Segment(words, buffers, SHARED + helpers + len(tasks) // 2 + len(launches), helpers, tuple(launches))
+                calls += heads[entry]
+                calls += span
+    helped = sum([step.work for step in parts]) >= HELPED
+    helpers = max([len(step.tasks) for step in parts]) - 1 if helped else 0
+    words = np.array([len(parts), len(tasks) // 2, buffers, helpers, *steps, *tasks, *calls], np.int64)
+    return Segment(words, buffers, SHARED + helpers + len(tasks) // 2 + len(parts), helpers, tuple(parts))
+
+
+def _code(function: Function) -> int:
+    return MOVES.index(function) if function in MOVES else int(function.address)  # type: ignore[attr-defined]
 
 
 def play(player: Function, segment: Segment, memory: Array) -> None:

@@ -11,7 +11,30 @@ from typing import Any
 
 import numpy as np
 
+from lstmgraph.jit import threads
+
 Array = np.ndarray[Any, Any]
+ROOMS = 8  # sizes a doubling of the memory for packed rows
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What batches have in common that share a recording.
+
+    Parameters
+    ----------
+    T, B : int
+        Steps and batch rows.
+    room : int
+        Rows of all steps that there is memory for.
+    ragged : bool
+        Whether rows have different lengths, and are kept packed.
+    """
+
+    T: int
+    B: int
+    room: int
+    ragged: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +57,14 @@ class Rows:
     def key(self) -> tuple[int, int, bytes]:
         """What tells this batch's shape from others."""
         return self.T, self.B, b"" if self.order is None else self.lengths.tobytes()  # type: ignore[union-attr]
+
+    @cached_property
+    def extent(self) -> Extent:
+        """What this batch has in common with others; of nearly as many rows, if they are kept packed."""
+        if self.order is None:
+            return Extent(self.T, self.B, self.T * self.B, ragged=False)
+        step = 1 << max((self.count - 1).bit_length() - ROOMS.bit_length(), 0)
+        return Extent(self.T, self.B, min(-(-self.count // step) * step, self.T * self.B), ragged=True)
 
     @cached_property
     def order(self) -> Array | None:
@@ -60,7 +91,7 @@ class Rows:
     @cached_property
     def count(self) -> int:
         """Valid rows of all steps."""
-        return int(self.starts[-1]) - self.B
+        return int(self.starts[-1] - self.B)
 
     @cached_property
     def places(self) -> Any:
@@ -93,6 +124,12 @@ class Rows:
     def two_block_ends(self) -> Array:
         """As `ends`, in two blocks."""
         return self.two_blocks[self.sorted_lengths] + np.arange(self.B)
+
+    def slices(self, parts: int) -> list[tuple[int, int]]:
+        """Return the rows of each of some threads, about as many steps for each."""
+        if self.order is None:
+            return threads.slices(self.B, parts)
+        return threads.balanced_slices(self.sorted_lengths, parts)
 
     def pack(self, padded: Array) -> Array:
         """Return the valid rows [count * n] of a sequence [T, B, n] or [T, B]."""

@@ -71,7 +71,7 @@ class Fill:
 
     def record(self, tape: Tape) -> None:
         """Add the writing of the rows to a tape."""
-        count = (tape.rows.count if self.sequence else tape.rows.B) * self.width
+        count = (tape.extent.room if self.sequence else tape.extent.B) * self.width
         made = tape.take(count)
         tape.give(self.key, made)
         if self.constant is not None:

@@ -10,7 +10,9 @@ from lstmgraph.jit.executor import Array, Executor, row_work
 from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.layout import Ahead, Buffer
 from lstmgraph.jit.operands import Operands
-from lstmgraph.jit.rows import Rows
+from lstmgraph.jit.player import Rounds
+from lstmgraph.jit.rows import Extent, Rows
+from lstmgraph.jit.tape import Table as RowTable
 from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 from lstmgraph.schedule.tables import WIDE, Table, are_few, table_of
@@ -71,14 +73,13 @@ class RunRecur:
 
     def record(self, tape: Tape) -> None:
         """Add all steps to a tape, and say where the wanted results lie."""
-        rows = tape.rows
         results = [(kind, name, key) for kind, name, key in self.results if key in tape.wanted]
         kept = {name for kind, name, _ in results if kind == "output"}
         histories = {state for output, state in self.aliases.items() if output in kept}
         histories |= {name for kind, name, _ in results if kind == "previous"}
         states = {name: self._state(tape, name, name in histories) for name in self.widths}
         outputs = {name: self._output(tape, name, width, name in kept) for name, width in self.outputs.items()}
-        if rows.count:
+        if tape.extent.room:
             self._loop(tape, states, outputs, kept, histories)
         for kind, name, key in results:
             if kind == "output" and name in outputs:
@@ -94,37 +95,33 @@ class RunRecur:
     def _output(self, tape: Tape, name: str, width: int, kept: bool) -> Ref:
         """Return the rows of an output: in place of an input that nobody reads any more, if it may be."""
         if not kept:
-            return tape.take(tape.rows.B * width)
+            return tape.take(tape.extent.B * width)
         sources = list(self.operands.sources.values())
         for output, given in self.kernel.in_place:
             key = self.operands.sources[f"input:{given}"]
             if output == name and sources.count(key) == 1 and (place := tape.replace(key, self)) is not None:
                 return place
-        return tape.take(tape.rows.count * width)
+        return tape.take(tape.extent.room * width)
 
     def _state(self, tape: Tape, name: str, history: bool) -> Ref:
         """Return a state's rows, its initial value put in place by a step."""
-        rows, width = tape.rows, self.widths[name]
+        extent, width = tape.extent, self.widths[name]
         initial = tape.read(self.initial[name], ("B", width))
-        state = tape.take((rows.B + (rows.count if history else rows.B)) * width)
-        if self.reverse and rows.order is not None:
-            tape.put_rows(state, initial, rows.ends if history else rows.two_block_ends, width)
+        state = tape.take((extent.B + (extent.room if history else extent.B)) * width)
+        if self.reverse and extent.ragged:
+            tape.put_rows(state, initial, _ends(history), width)
         else:
-            tape.copy(state.part(self._block(rows, history, self.reverse) * width, rows.B * width), initial)
+            tape.copy(state.part(_block(extent, history, self.reverse) * width, extent.B * width), initial)
         return state
-
-    def _block(self, rows: Rows, history: bool, last: bool) -> int:
-        """Return the first row of the first or the last block of a state, where no row ends before another."""
-        return int((rows.starts if history else rows.two_blocks)[rows.T]) if last else 0
 
     def _final(self, tape: Tape, state: Ref, name: str, history: bool) -> Ref:
         """Return a copy of each row's last value, which outlives the history."""
-        rows, width = tape.rows, self.widths[name]
-        final = tape.take(rows.B * width)
-        if self.reverse or rows.order is None:
-            tape.copy(final, state.part(self._block(rows, history, not self.reverse) * width, rows.B * width))
+        extent, width = tape.extent, self.widths[name]
+        final = tape.take(extent.B * width)
+        if self.reverse or not extent.ragged:
+            tape.copy(final, state.part(_block(extent, history, not self.reverse) * width, extent.B * width))
         else:
-            tape.take_rows(final, state, rows.ends if history else rows.two_block_ends, width)
+            tape.take_rows(final, state, _ends(history), width)
         return final
 
     def _loop(
@@ -135,14 +132,14 @@ class RunRecur:
         kept: set[str],
         histories: set[str],
     ) -> None:
-        rows, executor, sizes = tape.rows, self.executor, self.sizes.copy()
-        sizes[0] = rows.T
+        extent, executor, sizes = tape.extent, self.executor, self.sizes.copy()
+        sizes[0] = extent.T
         for position, name in enumerate(self.keeps):
             if name:
                 sizes[position] = name in kept
         ahead = [self._project(tape, place, sizes) for place in range(len(self.ahead))]
-        shared = self._threads_of_a_row(rows, [result.count > 0 for result, _ in ahead])
-        spans = [(0, rows.B)] * shared if shared > 1 else self._slices(rows)
+        shared = self._threads_of_a_row(extent, [result.count > 0 for result, _ in ahead])
+        parts = shared if shared > 1 else executor.parts(self.work * extent.room, extent.B)
         meeting = tape.take(MEETING) if shared > 1 else tape.constant(np.zeros(1, np.int64))
         if shared > 1:
             tape.clear(meeting)
@@ -150,39 +147,42 @@ class RunRecur:
         def place(buffer: Buffer) -> Ref:
             role, name = buffer.role, buffer.name
             if role == "starts":
-                return tape.constant(rows.starts)
+                return tape.table(lambda rows: rows.starts)
             if role == "blocks":
-                return tape.constant(rows.starts if name in histories else rows.two_blocks)
+                return tape.table(_blocks(name in histories))
             if role == "state":
                 return states[name]
             if role == "output":
                 return outputs[name]
             if role == "scratch":
-                return tape.take(rows.B * self.scratch[name])
+                return tape.take(extent.B * self.scratch[name])
             if role == "meeting":
                 return meeting
             if role in ("ahead", "places"):
                 return ahead[int(name)][role == "places"]
-            return self.operands.buffer(buffer, tape, len(spans))
+            return self.operands.buffer(buffer, tape, parts)
 
         entry = Entry(
             executor.function(self.kernel, self.title), tuple(place(buffer) for buffer in self.kernel.buffers), sizes
         )
-        chunk = max(1, int(CHUNK / max(self.work * rows.B / len(spans), 1)))
-        times = [(t0, min(t0 + chunk, rows.T)) for t0 in range(0, rows.T, chunk)]
-        tape.launch(
-            [self._shared(entry, shared), entry] if shared > 1 else [entry],
-            [[[(0, t0, t1, b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)] for t0, t1 in times],
-            self.work * rows.count,
-            alone=[[(1, t0, t1, 0, rows.B, 0)] for t0, t1 in times] if shared > 1 else (),
-        )
+        self._launch(tape, entry, parts, shared > 1)
 
-    def _slices(self, rows: Rows) -> list[tuple[int, int]]:
-        """Return the rows of each thread."""
-        parts = self.executor.parts(self.work * rows.count, rows.B)
-        if rows.order is None:
-            return threads.slices(rows.B, parts)
-        return threads.balanced_slices(rows.sorted_lengths, parts)
+    def _launch(self, tape: Tape, entry: Entry, parts: int, shared: bool) -> None:
+        """Add the loop on some threads, which share the units of each row or have rows of their own."""
+        T, B, work = tape.extent.T, tape.extent.B, self.work * tape.extent.room
+        chunk = max(1, int(CHUNK / max(self.work * B / parts, 1)))
+        times = [(t0, min(t0 + chunk, T)) for t0 in range(0, T, chunk)]
+        if shared:
+            rounds = [[[(0, t0, t1, 0, B, slot)] for slot in range(parts)] for t0, t1 in times]
+            alone = [[(1, t0, t1, 0, B, 0)] for t0, t1 in times]
+            tape.launch([self._shared(entry, parts), entry], rounds, work, alone)
+            return
+
+        def share(rows: Rows) -> Rounds:
+            spans = rows.slices(parts)
+            return [[[(0, t0, t1, b0, b1, slot)] for slot, (b0, b1) in enumerate(spans)] for t0, t1 in times]
+
+        tape.launch([entry], share, work)
 
     def _shared(self, entry: Entry, parts: int) -> Entry:
         """Return the kernel for some threads that share the units of each row."""
@@ -190,7 +190,7 @@ class RunRecur:
         sizes[self.kernel.sizes.index("parts")] = parts
         return Entry(entry.function, entry.refs, sizes)
 
-    def _threads_of_a_row(self, rows: Rows, ahead: list[bool]) -> int:
+    def _threads_of_a_row(self, extent: Extent, ahead: list[bool]) -> int:
         """Return how many threads compute the units of each row together: too few rows, or matrices that are large.
 
         Then each walks through its part of the matrices alone, which lies in its own cache, and they meet after every
@@ -200,7 +200,7 @@ class RunRecur:
         done = {pack for each, there in zip(self.kernel.ahead, ahead, strict=True) if there for _, pack in each.terms}
         size = sum(size for pack, size in enumerate(self.bytes) if pack not in done)
         few = LARGE_ROWS * executor.threads if size >= LARGE_BYTES else executor.threads - 1
-        if not executor.compiled or few < rows.B or self.work * rows.count < SHARED_WORK:
+        if not executor.compiled or few < extent.B or self.work * extent.room < SHARED_WORK:
             return 1
         return max(1, min(executor.threads, size // SHARED_BYTES))
 
@@ -210,23 +210,29 @@ class RunRecur:
         The sums are those of the loop, bit for bit: a tile goes on from them as it would from its own. Rows of a
         table are multiplied once each. Returned are the products and which of their rows is each row's.
         """
-        ahead, rows, executor = self.kernel.ahead[place], tape.rows, self.executor
+        ahead, extent, executor = self.kernel.ahead[place], tape.extent, self.executor
         K, N = self.ahead[place]
         width, size = executor.target.width, executor.dtype.itemsize
         panels = -(-N // (ahead.panel * width))
         columns = panels * ahead.registers * width
         few = self._few(tape, place)
-        if few is None and (rows.T < 2 or rows.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES):
+        if few is None and (extent.T < 2 or extent.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES):
             return tape.take(0), tape.constant(np.empty(0, np.int64))
-        count = rows.count if few is None else few[0].count // K[0]
+        count = extent.room if few is None else few[0].count // K[0]
         sizes[self.kernel.sizes.index(f"ahead:{place}")] = columns
         result = tape.take(count * columns)
         work = 2.0 * sum(K) * columns * count
-        spans = threads.slices(count, executor.parts(work, count))
-        calls = [
-            [(0, 0, 1, b, min(b + PROJECTED, b1), slot) for b in range(b0, b1, PROJECTED)]
-            for slot, (b0, b1) in enumerate(spans)
-        ]
+        parts = executor.parts(work, count)
+
+        def share(rows: Rows) -> Rounds:
+            spans = threads.slices(rows.count if few is None else count, parts)
+            return [
+                [
+                    [(0, 0, 1, b, min(b + PROJECTED, b1), slot) for b in range(b0, b1, PROJECTED)]
+                    for slot, (b0, b1) in enumerate(spans)
+                ]
+            ]
+
         for term, (name, pack) in enumerate(ahead.terms):
             source = few[0] if few else self.operands.buffer(Buffer("input", name), tape, 1)
             packed = self.operands.buffer(Buffer("pack", str(pack)), tape, 1)
@@ -235,13 +241,13 @@ class RunRecur:
                 (source, packed, result),
                 np.array([K[term], panels, ahead.registers, term > 0], np.int64),
             )
-            tape.launch([entry], [calls], work)
+            tape.launch([entry], share, work)
         return result, few[1] if few else tape.constant(np.arange(count, dtype=np.int64))
 
     def _few(self, tape: Tape, place: int) -> tuple[Ref, Ref] | None:
         """Return the table of an input and which of its rows is each row's, if they are few, else None."""
         table, (K, _) = self.tables[place], self.ahead[place]
-        if table is None or K[0] < WIDE or not are_few(int(resize(table.shape[0], tape.sizes)), tape.rows.count):
+        if table is None or K[0] < WIDE or not are_few(int(resize(table.shape[0], tape.sizes)), tape.extent.room):
             return None
         return tape.read(table.key, table.shape), tape.read(table.index, LEAD)
 
@@ -265,11 +271,24 @@ def _size(dim: Dim, sizes: Mapping[Dim, Dim]) -> int:
 
 def _history(tape: Tape, state: Ref, width: int, after: bool) -> Ref:
     """Return the rows after (or before) each step; a part of the state unless rows have different lengths."""
-    rows = tape.rows
-    if after:
-        return state.part(rows.B * width, rows.count * width)
-    if rows.before is None:
-        return state.part(0, rows.count * width)
-    packed = tape.take(rows.count * width)
-    tape.take_rows(packed, state, rows.before, width)
+    extent = tape.extent
+    if after or not extent.ragged:
+        return state.part(extent.B * width if after else 0, extent.room * width)
+    packed = tape.take(extent.room * width)
+    tape.take_rows(packed, state, lambda rows: rows.before, width)
     return packed
+
+
+def _block(extent: Extent, history: bool, last: bool) -> int:
+    """Return the first row of the first or the last block of a state, where no row ends before another."""
+    return (extent.T if history else extent.T % 2) * extent.B if last else 0
+
+
+def _blocks(history: bool) -> RowTable:
+    """Return where the blocks of a state begin."""
+    return (lambda rows: rows.starts) if history else (lambda rows: rows.two_blocks)
+
+
+def _ends(history: bool) -> RowTable:
+    """Return which row of a state is each row's last."""
+    return (lambda rows: rows.ends) if history else (lambda rows: rows.two_block_ends)

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lstmgraph.graph import Dim, features, node_of, operands, resize
+from lstmgraph.graph import Dim, features, lead, node_of, operands, resize
 from lstmgraph.jit.executor import Array, Executor
 from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.player import Call
@@ -31,6 +31,7 @@ class _Job:
     name: str
     buffers: list[Ref]
     sizes: Array
+    counted: bool  # whether the first size is the rows of all steps
     work: float
     units: int
     scratch: int
@@ -41,6 +42,7 @@ class _Sums:
     """What is wanted of one value: its own sum, its products with others; its buffer and those of the results."""
 
     rows: int
+    counted: bool  # whether they are of all steps
     width: int
     totals: list[str]
     products: list[str]
@@ -90,7 +92,9 @@ class RunReduce:
         for source in self.values:
             sums = self._sums(tape, source)
             if sums is not None:
-                groups.setdefault((sums.rows, sums.width, bool(sums.totals), tuple(sums.products)), []).append(sums)
+                groups.setdefault(
+                    (sums.rows, sums.counted, sums.width, bool(sums.totals), tuple(sums.products)), []
+                ).append(sums)
         jobs = [self._over_rows(tape, group) for group in groups.values()]
         jobs += [self._scatter(tape, *table) for table in self.tables if table[2] in tape.wanted]
         if not jobs:
@@ -102,7 +106,7 @@ class RunReduce:
         for job in jobs:
             if job.scratch:  # one stride for all jobs: threads are at different ones
                 job.buffers[0], job.sizes[2] = scratch, most
-        entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes) for job in jobs]
+        entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes, job.counted) for job in jobs]
         tape.launch(entries, _spread(jobs, parts), sum(job.work for job in jobs))
         for result, same in again:
             tape.copy(result, same)
@@ -129,7 +133,7 @@ class RunReduce:
             for out in () if self.goes_on else (total, *results):
                 tape.clear(out)
             return None
-        return _Sums(D.count // N, N, totals, list(products), [D, total, *results])
+        return _Sums(D.count // N, self._counted(source), N, totals, list(products), [D, total, *results])
 
     def _same(self, tape: Tape, sums: "_Sums") -> list[tuple[Ref, Ref]]:
         """Return the caller's arrays for what is the same sum as another, and that one's, where it goes on."""
@@ -147,7 +151,7 @@ class RunReduce:
         others = [tape.read(other, self.leaves[other]) for other in first.products]
         buffers = [others[0] if others else first.buffers[0], *others, *(ref for each in group for ref in each.buffers)]
         cost = len(group) * first.rows * first.width * (2 * sum(columns) + 8)
-        return _Job("over_rows", buffers, np.array(counts, np.int64), cost, panels, work)
+        return _Job("over_rows", buffers, np.array(counts, np.int64), first.counted, cost, panels, work)
 
     def _scatter(self, tape: Tape, source: str, index: str, key: str) -> "_Job":
         N = self.widths[source]
@@ -160,7 +164,12 @@ class RunReduce:
             tape.give(key, table, self.shapes[key])
         sizes = np.array([D.count // N, N], np.int64)
         vectors = -(-N // self.executor.target.width)
-        return _Job("scatter", [D, tape.read(index, self.leaves[index]), table], sizes, 16 * D.count, vectors, 0)
+        buffers = [D, tape.read(index, self.leaves[index]), table]
+        return _Job("scatter", buffers, sizes, self._counted(source), 16 * D.count, vectors, 0)
+
+    def _counted(self, source: str) -> bool:
+        """Whether the rows of a value are those of all steps."""
+        return len(lead(self.leaves[source])) == 2
 
 
 def _spread(jobs: list["_Job"], parts: int) -> list[list[list[Call]]]:

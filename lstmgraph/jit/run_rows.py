@@ -10,6 +10,8 @@ from lstmgraph.jit.executor import Executor, row_work
 from lstmgraph.jit.frame import Entry, Ref
 from lstmgraph.jit.layout import Buffer
 from lstmgraph.jit.operands import Operands
+from lstmgraph.jit.player import Rounds
+from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tape import Tape
 from lstmgraph.schedule.plan import Plan, Stage
 
@@ -37,37 +39,38 @@ class RunRows:
     def record(self, tape: Tape) -> None:
         """Add all rows to a tape."""
         executor = self.executor
-        count = tape.rows.count if self.sequence else tape.rows.B
-        outputs = {name: tape.take(count * width) for name, width in self.widths.items()}
+        most = tape.extent.room if self.sequence else tape.extent.B
+        outputs = {name: tape.take(most * width) for name, width in self.widths.items()}
         for name, key in self.results:
             tape.give(key, outputs[name])
-        if not count:
+        if not most:
             return
-        spans = threads.slices(count, executor.parts(self.work * count, count))
-        chunk = min(CHUNK, count)
+        parts = executor.parts(self.work * most, most)
+        chunk = min(CHUNK, most)
 
         def place(buffer: Buffer) -> Ref:
             if buffer.role == "output":
                 return outputs[buffer.name]
             if buffer.role == "scratch":
-                return tape.take(len(spans) * chunk * self.scratch[buffer.name])
-            return self.operands.buffer(buffer, tape, len(spans))
+                return tape.take(parts * chunk * self.scratch[buffer.name])
+            return self.operands.buffer(buffer, tape, parts)
 
         sizes = self.sizes.copy()
         sizes[0] = chunk
         buffers = tuple(place(buffer) for buffer in self.kernel.buffers)
         entry = Entry(executor.function(self.kernel, self.title), buffers, sizes)
         stride = max(chunk, int(SWEEP / self.work) // chunk * chunk)
-        longest = max(b1 - b0 for b0, b1 in spans)
-        tape.launch(
-            [entry],
-            [
+
+        def share(rows: Rows) -> Rounds:
+            spans = threads.slices(rows.count if self.sequence else rows.B, parts)
+            longest = max(b1 - b0 for b0, b1 in spans)
+            return [
                 [
                     [(0, 0, 1, b, min(b + chunk, end), slot) for b in range(b0 + begin, end, chunk)]
                     for slot, (b0, b1) in enumerate(spans)
                     if (end := min(b0 + begin + stride, b1)) > b0 + begin
                 ]
                 for begin in range(0, longest, stride)
-            ],
-            self.work * count,
-        )
+            ]
+
+        tape.launch([entry], share, self.work * most)

@@ -13,7 +13,7 @@ from lstmgraph.jit.player import (
     ALONE,
     LEADER,
     PATIENCE,
-    Launch,
+    Step,
     clear_rows,
     copy_rows,
     play,
@@ -83,7 +83,7 @@ class Counted:
         sizes = np.array([TASKS], np.int64)
         tasks = [[[(0, step, step + 1, 0, 1, task)] for task in range(TASKS)] for step in range(STEPS)]
         self.counts, self.lines = np.zeros((2, STEPS, TASKS), np.float32)
-        self.segment = write_segment([Launch(((kernel, 0, sizes),), step, (), work) for step in tasks], 2)
+        self.segment = write_segment([Step(((kernel, 0, sizes),), step, (), work) for step in tasks], 2)
         table = addresses(self.counts, self.lines)
         self.memory = np.concatenate([table, np.zeros(self.segment.shared, np.int64)])
 
@@ -162,7 +162,7 @@ def test_threads_that_meet_are_all_there_or_one_works_alone(player, meeting, thr
         lines, word = np.zeros((STEPS, columns), np.float32), np.zeros(1, np.int64)
         shared, single = np.array([columns, parts]), np.array([columns, 1])
         launches = [
-            Launch(
+            Step(
                 ((meeting, 0, shared), (meeting, 0, single)),
                 [[(0, step, step + 10, 0, 1, part)] for part in range(parts)],
                 [(1, step, step + 10, 0, 1, 0)],
@@ -205,7 +205,7 @@ def test_rows_are_moved_as_in_python(player, width):
         sizes = np.array([rows, width, 4 * width], np.int64)
         count = (7 if move is put_rows else 5) * width
         tasks = [[(0, 0, 1, b0, b1, 0)] for b0, b1 in spans]
-        segment = write_segment([Launch(((move, 0, sizes),), tasks, (), 0)], 1 + len(given))
+        segment = write_segment([Step(((move, 0, sizes),), tasks, (), 0)], 1 + len(given))
         table = addresses(found, *given)
         assert player(np.concatenate([table, np.zeros(99, np.int64)]), segment.words, 0, ALONE, PATIENCE) == 1
         for b0, b1 in spans:
