@@ -7,8 +7,9 @@ from typing import Any
 
 import networkx as nx
 
+from lstmgraph.dims import Within, joined, never_above
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import LEAVES, Builder, Node, Symbol, named, operands, rebuild
+from lstmgraph.graph import LEAVES, SINKS, Builder, Node, Shape, Symbol, keys_of, named, node_of, operands, rebuild
 from lstmgraph.plugins import op
 from lstmgraph.traced import Cell, Network, Traced
 
@@ -88,7 +89,21 @@ def adjoint(cell: Cell, cotangents: frozenset[Result] | None = None) -> Adjoint:
         and sum. The cotangents of final states are states and are always there.
     """
     given = _all_results(cell) if cotangents is None else cotangents
-    return _AdjointMaker(cell, given).make()
+    return _AdjointMaker(cell, given, Builder(simplify=True, within=known_sizes(cell))).make()
+
+
+def known_sizes(cell: Cell) -> Within:
+    """Return which sizes are within others, as results are no wider than they say, and values than their matrix."""
+    builder = Builder(simplify=True)
+    made = {key: symbol.shape for key, symbol in rebuild(cell.graph, builder).items()}
+    pairs = [(made[key], cell.result_shape(kind, name)) for (kind, name), key in cell.sinks.items() if kind == "output"]
+    pairs += [(made[cell.sinks["next", name]], cell.leaves[f"state:{name}"].shape) for name in cell.states]
+    for key, node in cell.graph.nodes(data="node"):
+        if node.op not in (*LEAVES, *SINKS) and op(node.op).kind == "matmul":
+            value, matrix = (made[source] for source in operands(cell.graph, key))
+            pairs.append((value, matrix[:1]))
+    known = {(each, said[-1]) for value, said in pairs for each in joined(value[-1])}
+    return lambda first, second: (first, second) in known or never_above(first, second)
 
 
 def _all_results(cell: Cell) -> frozenset[Result]:
@@ -99,7 +114,7 @@ def _all_results(cell: Cell) -> frozenset[Result]:
 class _AdjointMaker:
     cell: Cell
     given: frozenset[Result]
-    builder: Builder = field(default_factory=lambda: Builder(simplify=True))
+    builder: Builder
     origins: dict[str, Result] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
@@ -214,9 +229,7 @@ class _AdjointMaker:
         """Return the cotangent in the shape of its leaf; zero where nothing reads the leaf."""
         if cotangent is None:
             return self.builder.add("broadcast", 0.0, target=node.shape)
-        if cotangent.shape == node.shape:
-            return cotangent
-        return self.builder.add("sum_to", cotangent, target=node.shape)
+        return as_shaped(cotangent, node.shape)
 
 
 def _leaf_key(cell: Traced, leaf: str) -> str:
@@ -230,12 +243,19 @@ def _inner(graph: nx.MultiDiGraph) -> list[str]:
 
 def _pruned(builder: Builder, name: str) -> nx.MultiDiGraph:
     """Return the graph without what no sink needs; inputs and states stay."""
-    graph = builder.graph
-    keep = [key for key, node in graph.nodes(data="node") if node.op in ("input", "state", "next", "output", "sum")]
-    clean = Builder()
-    made = rebuild(graph, clean, keep=keep)
+    graph, clean = builder.graph, Builder()
+    sources = {key: operands(graph, key)[0] for key in keys_of(graph, *SINKS)}
+    made = rebuild(graph, clean, keep=[*keys_of(graph, "input", "state"), *sources.values()])
+    for key, source in sources.items():
+        node = node_of(graph, key)
+        made[key] = clean.sink(node.op, as_shaped(made[source], node.shape), node.name)
     clean.graph.graph["labels"] = {label: made[key].key for label, key in graph.graph["labels"].items() if key in made}
     return clean.freeze(name)
+
+
+def as_shaped(value: Symbol, shape: Shape) -> Symbol:
+    """Return a value brought to this shape, or as it is where it has it."""
+    return value if value.shape == shape else value.builder.add("sum_to", value, target=shape)
 
 
 def gradient(traced: Cell) -> Cell:

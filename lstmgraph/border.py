@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmgraph.dims import symbols_in
 from lstmgraph.errors import CompileError, DTypeError, ParameterError, ShapeError, nearest
 from lstmgraph.graph import Dim, Node, features, is_row, node_of, operands, resize
 from lstmgraph.sizes import missing_sizes, spoken
@@ -299,9 +300,7 @@ def symbols_of(traced: Traced) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for _, node in traced.graph.nodes(data="node"):
         for dim in features(node.shape):
-            for part in str(dim).split("+"):
-                if not part.isdigit():
-                    found[part] = None
+            found |= dict.fromkeys(symbols_in(dim))
     return tuple(found)
 
 
@@ -317,7 +316,7 @@ def infer_sizes(traced: Traced, params: Mapping[str, Any], x: Any, state: Mappin
             dims, shape = features(node.shape), np.shape(given[leaf])
             rows = {"input": 2, "state": 1, "parameter": 0}[leaf.partition(":")[0]]
             for dim, size in zip(dims, shape[rows:] if len(shape) == rows + len(dims) else (), strict=False):
-                if isinstance(dim, str) and "+" not in dim:
+                if symbols_in(dim) == [dim]:
                     sizes.setdefault(dim, size)
     return sizes
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import networkx as nx
 
-from lstmgraph.autodiff import Result, backpropagate, is_constant
+from lstmgraph.autodiff import Result, as_shaped, backpropagate, is_constant, known_sizes
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import (
     LEAVES,
@@ -89,7 +89,7 @@ def _finished(builder: Builder, ends: Mapping[Result, Symbol]) -> Builder:
     GraphError
         If a result depends on a symbolic cotangent: the pullback of an op is not linear.
     """
-    graph, clean = builder.graph, Builder(simplify=True)
+    graph, clean = builder.graph, Builder()
     leaves = [key for key in keys_of(graph, *LEAVES[:-1]) if not node_of(graph, key).name.startswith(_COTANGENT)]
     made = rebuild(graph, clean, keep=[*leaves, *(symbol.key for symbol in ends.values())])
     for name in (*named(clean.graph, "input"), *named(clean.graph, "parameter")):
@@ -100,7 +100,7 @@ def _finished(builder: Builder, ends: Mapping[Result, Symbol]) -> Builder:
                 "pushforward; forward mode is its transpose"
             )
     for (kind, name), symbol in ends.items():
-        clean.sink(kind, made[symbol.key], name)
+        clean.sink(kind, as_shaped(made[symbol.key], symbol.shape), name)
     labels = graph.graph["labels"].items()
     clean.graph.graph["labels"] = {label: made[key].key for label, key in labels if key in made}
     return clean
@@ -169,7 +169,7 @@ def tangent_of(cell: Cell, moving: frozenset[str], complete: bool = False) -> Ta
         Whether results with a tangent of zero have it as a result too.
     """
     cell = _simplified(cell)
-    graph, builder, names = cell.graph, Builder(simplify=True), _names(cell)
+    graph, builder, names = cell.graph, Builder(simplify=True, within=known_sizes(cell)), _names(cell)
     keys = {leaf: named(graph, node.op)[node.name] for leaf, node in cell.leaves.items()}
     made = {key: rebuild(graph, builder, keep=[key])[key] for key in keys.values()}
     along: Symbols = {}
@@ -201,7 +201,7 @@ def tangent_of(cell: Cell, moving: frozenset[str], complete: bool = False) -> Ta
 
 def _simplified(cell: Cell) -> Cell:
     """Return the cell as a simplifying builder makes it, so that each of its nodes stays one node."""
-    builder = Builder(simplify=True)
+    builder = Builder(simplify=True, within=known_sizes(cell))
     return frozen_as(cell, builder, rebuild(cell.graph, builder))  # type: ignore[no-any-return]
 
 

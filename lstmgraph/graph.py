@@ -15,12 +15,16 @@ from typing import Any
 
 import networkx as nx
 
+from lstmgraph.dims import Dim as Dim
+from lstmgraph.dims import Shape as Shape
+from lstmgraph.dims import Within, never_above, widest
+from lstmgraph.dims import guessed as guessed
+from lstmgraph.dims import join as join
+from lstmgraph.dims import resize as resize
 from lstmgraph.errors import GraphError
 from lstmgraph.lines import say_line, user_line
 from lstmgraph.operators import power, refuse_index, refuse_iteration, refuse_power, refuse_truth
 
-Dim = int | str
-Shape = tuple[Dim, ...]
 Attrs = tuple[tuple[str, Any], ...]
 
 LEAD = ("T", "B")
@@ -62,25 +66,6 @@ def features(shape: Shape) -> Shape:
 def is_row(shape: Shape) -> bool:
     """Whether a value of this shape changes from row to row."""
     return bool(shape) and shape[0] in LEAD
-
-
-def resize(dim: Dim, sizes: Mapping[Dim, Dim]) -> Dim:
-    """Return a dimension with its symbols exchanged; ``"H+I"`` is the size of two values side by side."""
-    if dim in sizes:
-        return sizes[dim]
-    if isinstance(dim, str) and "+" in dim:
-        return join([resize(int(part) if part.isdigit() else part, sizes) for part in dim.split("+")])
-    return dim
-
-
-def join(dims: Iterable[Dim]) -> Dim:
-    """Return the size of values side by side: whatever their order, one sum of sizes is one text."""
-    parts = [part for dim in dims for part in str(dim).split("+")]
-    number = sum(int(part) for part in parts if part.isdigit())
-    symbols = sorted(part for part in parts if not part.isdigit())
-    if not symbols:
-        return number
-    return "+".join(symbols + ([str(number)] if number else []))
 
 
 def node_of(graph: nx.MultiDiGraph, key: str) -> Node:
@@ -143,14 +128,18 @@ class Builder:
     ----------
     simplify : bool
         Apply each op's own rewriting rule while building (never while a user's function is traced: the
-        picture shows what was written).
+        picture shows what was written). It needs the sizes as they are: one of several that an op joins stays
+        ``"H|dt"`` in shapes; else a shape says one of them, and the attributes of ops alone say all.
     trace : bool
         Remember the user's source line of each node.
+    within : callable
+        Whether the first of two joined sizes is known not to be above the second.
     """
 
     simplify: bool = False
     trace: bool = False
     graph: nx.MultiDiGraph = field(default_factory=nx.MultiDiGraph)
+    within: Within = never_above
 
     def __post_init__(self) -> None:
         """Begin with nothing beside the graph: labels of layers, lines of nodes, hints for errors about them."""
@@ -176,7 +165,12 @@ class Builder:
             if simpler is not None:
                 return simpler
         shape = definition.shape(tuple(symbol.shape for symbol in symbols), dict(pairs))
-        return self._insert(Node(op, pairs, shape), tuple(symbol.key for symbol in symbols))
+        return self._insert(Node(op, pairs, tuple(map(self._settled, shape))), tuple(symbol.key for symbol in symbols))
+
+    def _settled(self, dim: Dim) -> Dim:
+        if "|" not in str(dim):
+            return dim
+        return widest([dim], self.within) if self.simplify else guessed(dim)
 
     def sink(self, op: str, value: "Symbol", name: str) -> "Symbol":
         """Add a sink: next, output or sum."""

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lstmgraph.autodiff import differentiate
+from lstmgraph.dims import symbols_in
 from lstmgraph.graph import Builder, Symbol, features, operands, rebuild
 from lstmgraph.traced import Cell, Network, Traced
 
@@ -28,7 +29,7 @@ def over_sequences(traced: Traced) -> Traced:
         values[leaf] = builder.leaf(kind, shape, **dict(node.attrs))
     dims = {dim for node in traced.leaves.values() for dim in node.shape if isinstance(dim, str)}
     dims |= {dim for _, node in traced.graph.nodes(data="node") for dim in node.shape if isinstance(dim, str)}
-    symbols = sorted({part for dim in dims for part in dim.split("+") if not part.isdigit()} - {"T", "B"})
+    symbols = sorted({part for dim in dims for part in symbols_in(dim)} - {"T", "B"})
     run = make(builder, traced, values, tuple((symbol, symbol) for symbol in symbols), traced.reverse, traced.name)
     for name in traced.outputs:
         builder.sink("output", result(run, "output", name, rows), name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from lstmgraph.dims import symbols_in
 from lstmgraph.errors import CompileError
 from lstmgraph.graph import Shape, node_of
 from lstmgraph.lines import say_line
@@ -55,4 +56,4 @@ def _owners(traced: Traced, symbol: str) -> Iterator[str]:
 
 
 def _has(shape: Shape, symbol: str) -> bool:
-    return any(symbol in str(dim).split("+") for dim in shape)
+    return any(symbol in symbols_in(dim) for dim in shape)

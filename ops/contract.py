@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lstmgraph.errors import GraphError, ShapeError
-from lstmgraph.graph import Builder, Dim, Shape, Symbol, features, lead
+from lstmgraph.graph import Builder, Dim, Shape, Symbol, features, guessed, lead
 
 Kind = Literal[
     "pointwise",  # row by row and feature by feature; `kernel` is an expression
@@ -154,10 +154,7 @@ class Op:
 
 
 def join_dims(name: str, first: Dim, second: Dim) -> Dim:
-    """Return the dimension of two dimensions side by side in one pointwise op.
-
-    Symbols of unknown size are taken to fit; when sizes are bound, every shape is computed again.
-    """
+    """Return the dimension of two dimensions side by side in one pointwise op; of two symbols, ``"H|dt"``."""
     if first == second or second == 1:
         return first
     if first == 1:
@@ -166,10 +163,9 @@ def join_dims(name: str, first: Dim, second: Dim) -> Dim:
         raise ShapeError(
             f"{name}: got sizes {first} and {second}, expected equal sizes or 1; check `size=` of the layers"
         )
-    unknown = [dim for dim in (first, second) if isinstance(dim, str) and dim.startswith("?")]
-    if unknown:
-        return second if first in unknown else first
-    return first if first == "H" or isinstance(first, int) else second
+    if isinstance(first, int):
+        return first
+    return second if isinstance(second, int) and guessed(first) != "H" else f"{first}|{second}"
 
 
 def broadcast_shape(name: str, shapes: Shapes) -> Shape:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from lstmgraph.dims import joined
 from lstmgraph.notation.names import Name, in_latex
 from lstmgraph.ops.contract import Binding, Form, Notation
 
@@ -114,5 +115,8 @@ def _number(value: float, language: Language) -> tuple[str, Binding]:
 def _attribute(value: Any, language: Language) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_attribute(dim, language) for dim in value) + "]"
+    if isinstance(value, str) and "|" in value:
+        sizes = ", ".join(_attribute(each, language) for each in joined(value))
+        return rf"\max({sizes})" if language == "latex" else f"max({sizes})"
     parts = [in_latex(part) if language == "latex" else part for part in str(value).split("+")]
     return f"({' + '.join(parts)})" if len(parts) > 1 else parts[0]

@@ -4,13 +4,13 @@ Symbols stay symbols, so that one kernel serves all sizes; only sizes that one o
 another is a value spread over more features, and two equal ones, sums of sizes too, are one.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import networkx as nx
 
+from lstmgraph.dims import Within, joined, terms, widest
 from lstmgraph.errors import LstmGraphError, ShapeError
 from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Node, features, is_row, join, operands, rebuild, resize
 from lstmgraph.lines import say_line
@@ -30,7 +30,7 @@ def resolve(traced: Any, bound: Bound) -> Any:
         If two values that one op joins have different sizes: names the op, its line and both values' lines.
     """
     sizes = dict(bound)
-    graph = _rebuilt(traced.graph, {}, sizes, traced.name)
+    graph = _rebuilt(traced.graph, _widest(traced.graph, sizes), sizes, traced.name)
     while spread := _spread(graph, sizes):
         graph = _rebuilt(graph, dict.fromkeys(spread, 1), sizes, traced.name)
     graph = _rebuilt(graph, _joined(traced, graph, sizes), sizes, traced.name)
@@ -43,6 +43,18 @@ def resolve(traced: Any, bound: Bound) -> Any:
                 f"{resize(wanted[-1], sizes)}; give `size=` to the layers, or other sizes to compile"
             )
     return resolved
+
+
+def _within(sizes: Mapping[Dim, Dim]) -> Within:
+    return lambda first, second: resize(first, sizes) <= resize(second, sizes)  # type: ignore[operator]
+
+
+def _widest(graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim]:
+    """Return joined size -> the widest of its sizes, of those that the attributes of ops have."""
+    attrs = [attr for _, node in graph.nodes(data="node") for attr in node.attrs]
+    dims = {value for name, value in attrs if name == "size"}
+    dims |= {dim for name, value in attrs if name in ("target", "parts") for dim in value}
+    return {dim: widest([dim], _within(sizes)) for dim in dims if len(joined(dim)) > 1}
 
 
 def _spread(graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> set[Dim]:
@@ -59,7 +71,7 @@ def _spread(graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) -> set[Dim]:
 def _rebuilt(
     graph: nx.MultiDiGraph, exchange: Mapping[Dim, Dim], sizes: Mapping[Dim, Dim], name: str
 ) -> nx.MultiDiGraph:
-    builder = Builder(simplify=True)
+    builder = Builder(simplify=True, within=_within(sizes))
     made: dict[str, Any] = {}
     for key, node in graph.nodes(data="node"):
         if node.op == "recur":
@@ -106,23 +118,12 @@ def _equated(first: Dim, second: Dim, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim
     What both have cancels out; a symbol that is left alone is what stands beside it (``dt+H`` and ``H+1``: dt is 1).
     Of sums of several symbols each is its number.
     """
-    one, other = _terms(first), _terms(second)
-    left, right = (join(terms.elements()) for terms in (one - other, other - one))
+    one, other = terms(first), terms(second)
+    left, right = (join(rest.elements()) for rest in (one - other, other - one))
     for symbol, kept in sorted([(left, right), (right, left)], key=lambda pair: pair[0] == "H"):
         if isinstance(symbol, str) and "+" not in symbol:
             return {symbol: kept}
     return {part: sizes[part] for dim in (left, right) for part in str(dim).split("+") if not part.isdigit()}
-
-
-def _terms(dim: Dim) -> Counter[Dim]:
-    """Return how often each symbol, and 1, is in a sum of sizes."""
-    terms: Counter[Dim] = Counter()
-    for part in str(dim).split("+"):
-        if part.isdigit():
-            terms[1] += int(part)
-        else:
-            terms[part] += 1
-    return terms
 
 
 def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]]:
@@ -164,6 +165,7 @@ def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]
 def _conflict(
     traced: Traced, graph: nx.MultiDiGraph, key: str, node: Node, first: Dim, second: Dim, sizes: Mapping[Dim, Dim]
 ) -> str:
+    first, second = sorted((first, second), key=lambda dim: dim == "H")
     lines = traced.graph.graph["lines"]
     remedy = graph.graph["hints"].get(key, "give `size=` to the layers")
     where = {say_line(lines[k]) for k in [key, *operands(graph, key)] if k in lines}
