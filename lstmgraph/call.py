@@ -192,26 +192,24 @@ class Call:
 
     def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
         """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""
-        program, sequence = self.program, self.engine.sequence
+        program, sinks = self.program, line.cotangent_sinks(prefix)
 
-        sinks = line.cotangent_sinks(prefix)
+        def of(kind: str, likes: Arrays) -> Arrays:
+            known, found = sinks[kind], {}
+            for name, like in likes.items():
+                sink = known.get(name)
+                value = np.zeros(like.shape, program.dtype) if sink is None else line.result(context, sink)
+                found[name] = value if value.shape == like.shape else value.reshape(like.shape)
+            return found
 
-        def of(kind: str, name: str, like: Any) -> Any:
-            sink = sinks.get((kind, name))
-            if sink is None:
-                return np.zeros(like.shape, program.dtype)
-            value = line.result(context, sink)
-            return value if value.shape == like.shape else value.reshape(like.shape)
-
-        params = (
-            {name: of("parameter", name, value) for name, value in self.params.items()} if "params" in wanted else {}
-        )
-        state = {name: of("state", name, value) for name, value in self.state.items()} if "state" in wanted else {}
-        floats = [name for name in program.traced.inputs if not sequence.leaves[f"input:{name}"].attr("integer")]
-        x: Any = {name: of("input", name, self.inputs[name]) for name in floats} if "x" in wanted else {}
+        x: Any = {}
+        if "x" in wanted:
+            leaves = self.engine.sequence.leaves
+            x = of("input", {n: v for n, v in self.inputs.items() if not leaves[f"input:{n}"].attr("integer")})
         if len(program.traced.inputs) == 1:
             x = x.get(program.traced.inputs[0])
-        return Gradients(params, x, state)
+        params = of("parameter", self.params) if "params" in wanted else {}
+        return Gradients(params, x, of("state", self.state) if "state" in wanted else {})
 
 
 def checked_wrt(wrt: Iterable[str]) -> set[str]:

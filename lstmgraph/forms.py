@@ -10,6 +10,8 @@ from lstmgraph.graph import Dim, features, is_row, lead, resize
 from lstmgraph.sequences import COTANGENT
 from lstmgraph.traced import Traced
 
+KNOWN = 16  # numbers of rows for which zeros are kept
+
 
 def fits(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
     """Whether a value is a contiguous array of this very shape and element type."""
@@ -41,6 +43,7 @@ class Forms:
         )
         self.states = tuple((name, size(features(traced.leaves[f"state:{name}"].shape))) for name in traced.states)
         self.first = self.inputs[0][0]
+        self._known: dict[int, Arrays] = {}  # by B: zeros, which are only read
 
     def as_inputs(self, x: Any) -> tuple[Arrays, int, int] | None:
         """Return the inputs by name with T and B, or None if they must be looked at."""
@@ -54,10 +57,19 @@ class Forms:
                 return None
         return dict(given), T, B
 
+    def _zeros(self, B: int) -> Arrays:
+        """Return states that are zero, the same arrays for every call of so many rows."""
+        zeros = self._known.get(B)
+        if zeros is None:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            zeros = self._known[B] = {name: np.zeros((B, *shape), self.dtype) for name, shape in self.states}
+        return zeros
+
     def as_states(self, state: Any, B: int) -> Arrays | None:
         """Return the states by name, zeros if none are given, or None if they must be looked at."""
         if state is None:
-            return {name: np.zeros((B, *shape), self.dtype) for name, shape in self.states}
+            return self._zeros(B)
         if type(state) is not dict or len(state) != len(self.states):
             return None
         for name, shape in self.states:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -89,7 +90,7 @@ class Line:
         self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
         self._choices: dict[Request, Choice] = {}
         self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
-        self._cotangents: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
+        self._cotangents: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
         self._packings: dict[tuple[str, ...], Fit] = {}
         self._packed: dict[Choice, dict[str, Packing]] = {}  # by name, of tapes that serve one call
         self.stretches: dict[Any, int] = {}  # what `lstmgraph.stretch_memory` found for recent calls
@@ -173,7 +174,7 @@ class Line:
     ) -> tuple[int, int, int]:
         """Return the bytes that what was chosen takes, but for some results, as `Tape.memory` does; nothing is run."""
         spared = [name for key in besides for name in (key, key + PADDED)]
-        fit = self._fitted(self._record(choice, keep, Context(rows, {}, {}, binding, padded=padded)), rows)
+        fit = self._fitted(self._record(choice, keep, Context(rows, {}, binding, padded=padded)), rows)
         return *fit.tape.memory(spared), fit.table_bytes
 
     def source(self, sink: tuple[str, str]) -> str | None:
@@ -193,7 +194,7 @@ class Line:
         kept: Mapping[str, Any] | None = None,
     ) -> Context:
         """Return a context with the leaves in place; feeds by ``kind:name``, with padding and in the user's order."""
-        context = Context(rows, {**self.sizes, "T": rows.T, "B": rows.B}, dict(kept or {}), binding, padded=padded)
+        context = Context(rows, dict(kept or {}), binding, padded=padded)
         self.feed(context, feeds)
         return context
 
@@ -239,8 +240,7 @@ class Line:
         return fit
 
     def _fitted(self, tape: Tape, rows: Rows) -> Fit:
-        forms = {key: self._form(key) for key in tape.results if not key.endswith(PADDED)}
-        return Fit(tape, rows, {key: width for key, (ahead, width) in forms.items() if ahead == 2})
+        return Fit(tape, rows, {name: self._form(name.removesuffix(PADDED)) for name in tape.results})
 
     def _complete(self, binding: Binding, tape: Tape) -> None:
         """Compute and pack what a tape reads of the parameters, once a bind."""
@@ -259,7 +259,7 @@ class Line:
             packs = self._packings[names]
             for key in packs.tape.bound:
                 self._follow(binding, key)
-            packs.play(Context(NO_ROWS, {}, {}, Binding(binding.values, brief=True)), binding.packs)
+            packs.play(Context(NO_ROWS, {}, Binding(binding.values, brief=True)), binding.packs)
 
     def _memory(self, binding: Binding, packings: Iterable[Packing]) -> dict[str, tuple[str, Array]]:
         """Return of each matrix the node in whose memory it lies: of a transposed parameter's that is the parameter."""
@@ -299,39 +299,53 @@ class Line:
         tape.finish([*packed, *(key + PADDED for key in given)])
         return tape
 
-    def cotangent_sinks(self, prefix: str) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return the outputs whose names begin so, by kind and name of the leaf that they belong to."""
-        if prefix not in self._cotangents:
-            names = [name for kind, name in self.traced.sinks if kind == "output" and name.startswith(prefix)]
-            parts = [(name, name.removeprefix(prefix).partition(":")) for name in names]
-            self._cotangents[prefix] = {(kind, leaf): ("output", name) for name, (kind, _, leaf) in parts}
-        return self._cotangents[prefix]
+    def cotangent_sinks(self, prefix: str) -> dict[str, dict[str, tuple[str, str]]]:
+        """Return the outputs whose names begin so, by kind and then by name of the leaf that they belong to."""
+        found = self._cotangents.get(prefix)
+        if found is None:
+            found = {"parameter": {}, "input": {}, "state": {}}
+            for sink in self.traced.sinks:
+                if sink[0] == "output" and sink[1].startswith(prefix):
+                    kind, _, leaf = sink[1].removeprefix(prefix).partition(":")
+                    found.setdefault(kind, {})[leaf] = sink
+            self._cotangents[prefix] = found
+        return found
 
     def result(self, context: Context, sink: tuple[str, str]) -> Any:
         """Return a result as the user sees it, and the user's own: no argument, nor what another result is."""
-        key = self._sources[sink]
-        ahead, _ = self._form(key)
-        if ahead == 2 and key + PADDED in context.values:
-            key += PADDED
-        if key not in context.values or key in context.lent:
+        key, padded, shown = self._shown[sink]
+        values = context.values
+        if padded in values:
+            key = padded
+        if key not in values or key in context.lent:
             return self.view(context, sink).copy()
         context.lent.add(key)
-        return self.view(context, sink) if ahead else context.values[key]
+        value = values[key]
+        return value if value.ndim == shown else self.view(context, sink)
 
     def view(self, context: Context, sink: tuple[str, str]) -> Any:
         """Return a result where it lies, padded, in the user's order."""
-        key, rows = self._sources[sink], context.rows
-        ahead, width = self._form(key)
-        if ahead == 2 and key + PADDED in context.values:
-            return context.values[key + PADDED].reshape(rows.T, rows.B, width)
+        key, padded, shown = self._shown[sink]
+        rows, (ahead, width) = context.rows, self._form(key)
+        if padded in context.values:
+            return context.values[padded]
         value = context.values[key] if key in context.values else self._follow(context.binding, key)
-        if ahead == 0:
+        if not ahead or (value.ndim == shown and rows.order is None):
             return value
+        as_given = context.padded and key in self._numbers
         if ahead == 2:
-            as_given = context.padded and key in self._numbers
             return rows.unpack(rows.pack(value) if as_given else value, width)
         value = value.reshape(rows.B, width)
-        return value if context.padded and key in self._numbers else rows.unsort(value)
+        return value if as_given else rows.unsort(value)
+
+    @cached_property
+    def _shown(self) -> dict[tuple[str, str], tuple[str, str, int]]:
+        """Of each result the node, the name of its padded value, and its dimensions as the user sees it."""
+        found = {}
+        for sink, key in self._sources.items():
+            shape = node_of(self.graph, key).shape
+            found[sink] = (key, key + PADDED, len(lead(shape)) + len(features(shape)))
+        return found
 
     def _form(self, key: str) -> tuple[int, int]:
         """Return how many dimensions of a node's value are rows, and the features of a row."""

@@ -186,9 +186,13 @@ class Program:
         return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
 
     def _checked(self, params: Mapping[str, Any]) -> Arrays:
-        shapes, dtype, quick = self._shapes, self.dtype, type(params) is dict
-        if quick and params.keys() == shapes.keys() and all(fits(params[n], s, dtype) for n, s in shapes.items()):
-            return dict(params)
+        shapes, dtype = self._shapes, self.dtype
+        if type(params) is dict and len(params) == len(shapes):
+            for name, shape in shapes.items():
+                if not fits(params.get(name), shape, dtype):
+                    break
+            else:
+                return dict(params)
         return as_params(self.traced, self.sizes, params, self.dtype)
 
     @cached_property

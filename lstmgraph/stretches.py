@@ -82,9 +82,7 @@ class Stretches:
 
     def _whole(self) -> Context:
         """Return a context over all steps with the arguments, packed."""
-        line, rows = self.plan.line, self.plan.call.rows
-        sizes = {**line.sizes, "T": rows.T, "B": rows.B}
-        return Context(rows, sizes, dict(self.leaves), self.binding, set(self.leaves))
+        return Context(self.plan.call.rows, dict(self.leaves), self.binding, set(self.leaves))
 
     def _run(self, values: Values, number: int, choice: Choice) -> Context:
         """Run a stretch; memory of stretches of another form goes back to the system first."""
@@ -93,7 +91,7 @@ class Stretches:
         if (choice, rows.key) != self._last:
             line.executor.arena.clear()
             self._last = (choice, rows.key)
-        context = Context(rows, {**line.sizes, "T": rows.T, "B": rows.B}, values, self.binding)
+        context = Context(rows, values, self.binding)
         line.run(context, choice)
         return context
 
@@ -110,13 +108,14 @@ class Stretches:
         for key in keys:
             if key in whole.lent or key not in context.values:
                 continue
-            if self.plan.form(key)[0] < 2:
-                whole.values[key] = context.values[key].copy()
+            value, ahead = context.values[key], self.plan.form(key)[0]
+            if ahead < 2:  # rows of a stretch may all be in their places where those of the whole are not
+                whole.values[key] = (value.reshape(-1) if ahead else value).copy()
                 continue
             if key not in whole.values:
                 count = self.plan.call.rows.count * self.plan.form(key)[1]
                 whole.values[key] = self.plan.line.executor.take(count)
-            whole.values[key][self._part(key, number)] = context.values[key]
+            whole.values[key][self._part(key, number)] = value.reshape(-1)
 
     def _seed(self, context: Context, state: State) -> Any:
         """Return the cotangent of a state at a stretch's start; zero where nothing reads it."""

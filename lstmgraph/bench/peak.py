@@ -53,7 +53,7 @@ def peak_flops(thread_count: int, dtype: str = "float32") -> float | None:
     tape.launch(entries, [[[(thread, 0, TIMES, 0, 1, 0)] for thread in range(thread_count)]], work)
     tape.finish([])
     fit = Fit(tape, NO_ROWS, {})
-    context = Context(NO_ROWS, {}, {}, Binding({}))
+    context = Context(NO_ROWS, {}, Binding({}))
     seconds = []
     for _ in range(RUNS):
         begin = time.perf_counter()

@@ -28,10 +28,8 @@ class Context:
     ----------
     rows : Rows
         The batch.
-    sizes : dict
-        Symbol -> size, "T" and "B" too.
     values : dict
-        Key -> array: sequences packed and flat, batch rows [B * n] sorted.
+        Key -> array: sequences packed and flat, batch rows [B * n] sorted; as the user sees them if no row is moved.
     binding : Binding
         The parameters.
     lent : set
@@ -41,7 +39,6 @@ class Context:
     """
 
     rows: Rows
-    sizes: Mapping[Dim, Dim]
     values: dict[str, Any]
     binding: Binding
     lent: set[str] = field(default_factory=set)

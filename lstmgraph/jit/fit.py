@@ -28,26 +28,31 @@ class Fit:
         What was recorded for batches of such an extent.
     rows : Rows
         The batch.
-    widths : mapping
-        Of results that are sequences the features of a row.
+    forms : mapping
+        Of results that have rows, how many of their dimensions are rows, and the features of a row. If none is out of
+        its place they have the shape that the user sees, [T, B, n] or [B, n].
     """
 
-    def __init__(self, tape: Tape, rows: Rows, widths: Mapping[str, int]) -> None:
-        self.tape = tape
+    def __init__(self, tape: Tape, rows: Rows, forms: Mapping[str, tuple[int, int]]) -> None:
+        self.tape, self.rows = tape, rows
         self.arrays = list(tape.constants)
         for slot, table in tape.tables.items():
             self.arrays[slot] = np.ascontiguousarray(table(rows))
         self.addresses = np.array([0 if array is None else address(array) for array in self.arrays], np.int64)
         self.parts = list((self._joined if tape.executor.compiled else self._apart)(rows))
-        self.handed = [self._handed(key, rows.count * widths.get(key, 0)) for key in tape.results]
+        self.handed = [self._handed(key, *forms.get(key, (0, 0))) for key in tape.results]
         self.used = 0  # the moment of its last use
 
-    def _handed(self, key: str, count: int) -> tuple[str, int, slice, tuple[int, ...] | None]:
+    def _handed(self, key: str, ahead: int, width: int) -> tuple[str, int, slice, tuple[int, ...] | None]:
         """Return of a result the slot of its memory, -1 for that of small results, which elements, and its shape."""
-        ref, shape = self.tape.given[key]
-        small = ref.slot in self.tape.beside
-        first = ref.start + (self.tape.offsets[ref.slot] if small else 0)
-        return key, -1 if small else ref.slot, slice(first, first + (count or ref.count)), shape
+        tape, rows = self.tape, self.rows
+        ref, shape = tape.given[key]
+        small = ref.slot in tape.beside
+        first = ref.start + (tape.offsets[ref.slot] if small else 0)
+        count = rows.count * width if ahead == 2 and key not in tape.unpacked else ref.count
+        if ahead and (key in tape.unpacked or not tape.extent.ragged):
+            shape = (rows.T, rows.B, width)[2 - ahead :]
+        return key, -1 if small else ref.slot, slice(first, first + count), shape
 
     def _apart(self, rows: Rows) -> Iterator[Kernels | Python]:
         """Return the steps as they run in plain Python."""
@@ -90,11 +95,13 @@ class Fit:
         known = binding.prepared.get(self)
         if known is None:
             known = addresses, arrays = self.addresses.copy(), self.arrays.copy()
-            found = [(binding.values[key], slot) for key, slot in self.tape.bound.items()]
-            found += [(binding.packs[name], slot) for name, (_, slot) in self.tape.packs.items()]
-            for array, slot in found:
-                arrays[slot] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
-                addresses[slot] = address(arrays[slot])
+            for key, slot in self.tape.bound.items():
+                array = binding.values[key]
+                arrays[slot] = array = array if array.flags.c_contiguous else np.ascontiguousarray(array)
+                addresses[slot] = address(array)
+            for name, (_, slot) in self.tape.packs.items():
+                arrays[slot] = array = binding.packs[name]
+                addresses[slot] = address(array)
             if binding.brief:
                 return known
             if len(binding.prepared) >= PREPARED:  # shapes that come no more

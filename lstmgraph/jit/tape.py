@@ -75,6 +75,7 @@ class Tape:
         self.constants: list[Array | None] = []  # by slot: arrays that are the same in every call
         self.tables: dict[int, Table] = {}  # slot -> what depends on the lengths of a batch
         self.given: dict[str, tuple[Ref, tuple[int, ...] | None]] = {}  # node -> where the tape puts its value
+        self.unpacked: set[str] = set()  # what is given in the user's order and with padding
         self.once: dict[str, Ref] = {}  # node -> where a step holds its value
         self.direct: set[int] = set()  # those of them that kernels read as they are
         self.leaves: dict[str, int] = {}  # node -> slot of what the caller feeds
@@ -171,6 +172,7 @@ class Tape:
         self.clear(target)
         self.put_rows(target, self.given[key][0], lambda rows: rows.places, width)
         self.give(name, target)
+        self.unpacked.add(name)
 
     def _slot(self, count: int, constant: Array | None) -> Ref:
         self.counts.append(count)

@@ -22,7 +22,6 @@ class _Pool:
     """The threads of one process; they wait on one queue of parts."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
         self.lock = threading.Lock()
         self.workers = 0
         self.queue: SimpleQueue[Part] = SimpleQueue()
@@ -98,7 +97,7 @@ def together(parts: Sequence[Part]) -> None:
     """
     interrupt = None
     try:
-        _current_pool().submit(parts[1:])
+        _pool.submit(parts[1:])
     finally:
         try:
             interrupt = _finish(parts[0])
@@ -108,12 +107,14 @@ def together(parts: Sequence[Part]) -> None:
         raise interrupt
 
 
-def _current_pool() -> _Pool:
-    """Return this process's pool: after a fork the old one's threads are gone and its lock may be held."""
+def _forked() -> None:
+    """Begin anew: the threads of the old pool are not in this process, and its lock may be held."""
     global _pool
-    if _pool.process != os.getpid():
-        _pool = _Pool()
-    return _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def slices(total: int, parts: int) -> list[tuple[int, int]]:
