@@ -11,6 +11,8 @@ from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.frame import Binding
 from lstmgraph.line import Line
+from lstmgraph.passes import forward_pass
+from lstmgraph.replay import Replays
 from lstmgraph.stepping import Stepper, of_one_step
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Bound:
         shape = features(program.traced.leaves[f"input:{self._first}"].shape)
         self._row = tuple(int(resize(dim, program.sizes)) for dim in shape)
         self._learned = program.learned
+        self.replays = Replays()
         self._idle: dict[tuple[int, ...], list[Stepper]] = {}  # by shape of x; one that a thread uses is in no list
 
     def binding(self, line: Line) -> Binding:
@@ -42,11 +45,7 @@ class Bound:
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None) -> tuple[Any, Arrays]:
         """Run over sequences: as `Program.__call__` without the parameters."""
-        call = Call(self.program, self.params, x, state, lengths, reset)
-        line = call.engine.main
-        context = line.context(self.binding(line), call.rows, call.feeds())
-        line.run(context, call.choice(line, set(), (0,)))
-        return call.results(line, context)
+        return forward_pass(self.program, self.params, x, state, (lengths, reset), bound=self)
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step: x [B, I] -> y [B, H] and the next states.

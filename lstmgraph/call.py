@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lstmgraph.program import Program
 
 WRT = ("params", "x", "state")
+Sink = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,16 @@ class Call:
             kind = "input" if is_row(self.program.traced.masks[name].shape) else "parameter"
             feeds[f"{kind}:{name}"] = value
         return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
+
+    def leaves(self, kind: str) -> dict[str, str]:
+        """Return the leaves of a kind by name: input, parameter or state."""
+        names = {"input": self.inputs, "parameter": self.params, "state": self.state}[kind]
+        return {name: f"{kind}:{name}" for name in names}
+
+    def result_sinks(self) -> list[tuple[dict[str, Sink | None], Arrays]]:
+        """Return outputs and final states by name."""
+        outputs: dict[str, Sink | None] = {name: ("output", name) for name in self.engine.sequence.outputs}
+        return [(outputs, {}), ({name: ("next", name) for name in self.program.traced.states}, {})]
 
     def plain_sinks(self) -> list[tuple[str, str]]:
         """Return the results of a plain call."""
@@ -192,24 +203,31 @@ class Call:
 
     def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
         """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""
-        program, sinks = self.program, line.cotangent_sinks(prefix)
 
-        def of(kind: str, likes: Arrays) -> Arrays:
-            known, found = sinks[kind], {}
-            for name, like in likes.items():
-                sink = known.get(name)
-                value = np.zeros(like.shape, program.dtype) if sink is None else line.result(context, sink)
-                found[name] = value if value.shape == like.shape else value.reshape(like.shape)
-            return found
+        def result(sink: Sink | None, like: Any) -> Any:
+            value = np.zeros(like.shape, self.program.dtype) if sink is None else line.result(context, sink)
+            return value if value.shape == like.shape else value.reshape(like.shape)
 
-        x: Any = {}
-        if "x" in wanted:
-            leaves = self.engine.sequence.leaves
-            x = of("input", {n: v for n, v in self.inputs.items() if not leaves[f"input:{n}"].attr("integer")})
-        if len(program.traced.inputs) == 1:
-            x = x.get(program.traced.inputs[0])
-        params = of("parameter", self.params) if "params" in wanted else {}
-        return Gradients(params, x, of("state", self.state) if "state" in wanted else {})
+        groups = self.cotangent_sinks(line, wanted, prefix)
+        found = [{name: result(sink, likes[name]) for name, sink in sinks.items()} for sinks, likes in groups]
+        return as_gradients(self.program.traced, *found)
+
+    def cotangent_sinks(
+        self, line: Line, wanted: set[str], prefix: str = COTANGENT
+    ) -> list[tuple[dict[str, Sink | None], Arrays]]:
+        """Return of params, x and state the results with this prefix, and arrays that they are like, by name."""
+        leaves, known = self.engine.sequence.leaves, line.cotangent_sinks(prefix)
+        x = {name: value for name, value in self.inputs.items() if not leaves[f"input:{name}"].attr("integer")}
+        kinds = (("params", "parameter", self.params), ("x", "input", x), ("state", "state", self.state))
+        return [
+            ({name: known[kind].get(name) for name in likes} if word in wanted else {}, likes)
+            for word, kind, likes in kinds
+        ]
+
+
+def as_gradients(traced: Traced, params: Arrays, x: Arrays, state: Arrays) -> Gradients:
+    """Return cotangents by name as the user sees them."""
+    return Gradients(params, x if len(traced.inputs) > 1 else x.get(traced.inputs[0]), state)
 
 
 def checked_wrt(wrt: Iterable[str]) -> set[str]:

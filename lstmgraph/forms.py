@@ -19,7 +19,7 @@ def fits(value: Any, shape: tuple[int, ...], dtype: Any) -> bool:
 
 
 class Forms:
-    """The shapes of a program's inputs, states and outputs, at its sizes.
+    """The shapes of a program's parameters, inputs and states, at its sizes.
 
     Parameters
     ----------
@@ -42,8 +42,18 @@ class Forms:
             for name, node in nodes.items()
         )
         self.states = tuple((name, size(features(traced.leaves[f"state:{name}"].shape))) for name in traced.states)
+        self.params = {name: size(node.shape) for name, node in traced.parameters.items()}
         self.first = self.inputs[0][0]
         self._known: dict[int, Arrays] = {}  # by B: zeros, which are only read
+
+    def as_params(self, params: Any) -> Arrays | None:
+        """Return the parameters by name, or None if they must be looked at."""
+        if type(params) is not dict or len(params) != len(self.params):
+            return None
+        for name, shape in self.params.items():
+            if not fits(params.get(name), shape, self.dtype):
+                return None
+        return dict(params)
 
     def as_inputs(self, x: Any) -> tuple[Arrays, int, int] | None:
         """Return the inputs by name with T and B, or None if they must be looked at."""

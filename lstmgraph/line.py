@@ -79,6 +79,10 @@ class Line:
         self._constants = {
             key: np.asarray(node_of(graph, key).attr("value"), executor.dtype) for key in keys_of(graph, "constant")
         }
+        for stage in self.plan.stages:  # what follows from sizes alone
+            if stage.form == "once" and self._constants.keys() >= {key for _, key in stage.sources}:
+                self._constants[stage.key] = self._runners[stage].compute(self._constants)
+        self.constants = frozenset(self._constants)
         self._forms: dict[str, tuple[int, int]] = {}  # result -> its leading dimensions, and features of a row
         self._leaves = {
             f"{node.op}:{node.name}": (key, lead(node.shape))
@@ -210,12 +214,13 @@ class Line:
             context.values[key] = value
             context.lent.add(key)
 
-    def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> None:
-        """Run what was chosen; its results, and what `keep` names, are in the context afterwards."""
+    def run(self, context: Context, choice: Choice, keep: frozenset[str] = frozenset()) -> Fit:
+        """Run what was chosen; its results, and what `keep` names, are in the context afterwards. Return what ran."""
         fit = self._fit(choice, keep, context)
         if fit not in context.binding.prepared:
             self._complete(context.binding, fit.tape)
         fit.play(context)
+        return fit
 
     def open(self, context: Context, choice: Choice) -> Frame:
         """Return what was chosen ready to run, again and again over the same memory; its results are in the context."""

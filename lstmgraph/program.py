@@ -12,12 +12,14 @@ from lstmgraph.bound import Bound
 from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels
 from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
-from lstmgraph.forms import Forms, fits
-from lstmgraph.graph import Dim, resize
+from lstmgraph.forms import Forms
+from lstmgraph.graph import Dim
 from lstmgraph.initializers import initialize
 from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.masks import draw, with_masks, without_masks
+from lstmgraph.passes import both_passes, forward_pass
+from lstmgraph.replay import Replays
 from lstmgraph.resets import with_reset
 from lstmgraph.sequences import COTANGENT, DIRECTION
 from lstmgraph.stretches import in_stretches
@@ -99,6 +101,7 @@ class Program:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.executor = Executor(host(dtype), threads)
+        self.replays = Replays()
         self._engines: dict[tuple[bool, bool, frozenset[str]], Engine] = {}
         self.engine_for(False, False, self.learned)  # raises if the sizes do not fit
 
@@ -150,7 +153,7 @@ class Program:
         """Return parameters as their initialisers say; the same seed, an integer from 0 on, gives the same numbers."""
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise CompileError(f"{self.traced.name}: init: got seed {seed!r}, expected an integer from 0 on")
-        return initialize(self.traced.parameters, self._shapes, seed, self.dtype.name)
+        return initialize(self.traced.parameters, self.forms.params, seed, self.dtype.name)
 
     def masks(self, T: int, B: int, *, seed: int = 0, step: int = 0) -> Arrays:
         """Return random masks for a call over T steps of B rows: for training, beside the inputs.
@@ -183,24 +186,12 @@ class Program:
 
     def bind(self, params: Mapping[str, Any]) -> "Bound":
         """Return the program with a copy of the parameters, packed once: for many calls and for streaming."""
-        return Bound(self, {name: value.copy() for name, value in self._checked(params).items()})
+        return Bound(self, {name: value.copy() for name, value in self.checked(params).items()})
 
-    def _checked(self, params: Mapping[str, Any]) -> Arrays:
-        shapes, dtype = self._shapes, self.dtype
-        if type(params) is dict and len(params) == len(shapes):
-            for name, shape in shapes.items():
-                if not fits(params.get(name), shape, dtype):
-                    break
-            else:
-                return dict(params)
-        return as_params(self.traced, self.sizes, params, self.dtype)
-
-    @cached_property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {
-            name: tuple(int(resize(dim, self.sizes)) for dim in node.shape)
-            for name, node in self.traced.parameters.items()
-        }
+    def checked(self, params: Mapping[str, Any]) -> Arrays:
+        """Return parameters as arrays of this program's shapes and dtype, or raise."""
+        fitting = self.forms.as_params(params)
+        return as_params(self.traced, self.sizes, params, self.dtype) if fitting is None else fitting
 
     def __call__(
         self, params: Mapping[str, Any], x: Any, state: Any = None, lengths: Any = None, reset: Any = None
@@ -225,11 +216,11 @@ class Program:
         y, state
             Outputs [T, B, H] (a dictionary if several) and the final states by name.
         """
-        return Bound(self, self._checked(params), brief=True)(x, state=state, lengths=lengths, reset=reset)
+        return forward_pass(self, params, x, state, (lengths, reset))
 
     def step(self, params: Mapping[str, Any], x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step, x [B, I] -> y [B, H]; `bind` first where speed matters."""
-        return Bound(self, self._checked(params), brief=True)._checked_step(x, state)
+        return Bound(self, self.checked(params), brief=True)._checked_step(x, state)
 
     def vjp(
         self,
@@ -272,7 +263,7 @@ class Program:
         GraphError
             For a budget that is too small, and what cannot be cut: it runs back in time, or reads a sum over all rows.
         """
-        checked = {name: value.copy() for name, value in self._checked(params).items()}
+        checked = {name: value.copy() for name, value in self.checked(params).items()}
         bound = Bound(self, checked, brief=checkpoint_every is None and memory_budget is None)
         if cut := in_stretches(bound, (x, state, lengths, reset), wrt, checkpoint_every, memory_budget, apart=True):
             return *cut.forward(), cut.backward
@@ -303,8 +294,8 @@ class Program:
         dy, dstate
             As in the pullback.
         """
-        call = Call(self, self._checked(params), x, state, lengths, reset)
-        along = self._checked(direction)
+        call = Call(self, self.checked(params), x, state, lengths, reset)
+        along = self.checked(direction)
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
         feeds |= call.feeds() | call.cotangents(dy, dstate)
@@ -338,7 +329,7 @@ class Program:
         y, state, dy, dstate
             Outputs and final states as of a call, and the derivative of each; 0 in padding.
         """
-        call = Call(self, self._checked(params), x, state, lengths, reset)
+        call = Call(self, self.checked(params), x, state, lengths, reset)
         moving, along = call.directions(direction, dx, dstate)
         line = call.engine.tangents(moving)
         context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | along)
@@ -356,7 +347,7 @@ class Program:
         reset: Any = None,
     ) -> Arrays:
         """Return the results of layers by name, each [T, B, n]: the activity of gates over time."""
-        call = Call(self, self._checked(params), x, state, lengths, reset)
+        call = Call(self, self.checked(params), x, state, lengths, reset)
         wanted = find_labels(call.engine.sequence, names)
         line = call.engine.records(wanted)
         context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds())
@@ -392,12 +383,7 @@ class Program:
         """
         wanted = checked_wrt(wrt)
         if checkpoint_every is not None or memory_budget is not None:
-            bound, given = Bound(self, self._checked(params)), (x, state, lengths, reset)
+            bound, given = Bound(self, self.checked(params)), (x, state, lengths, reset)
             if cut := in_stretches(bound, given, wanted, checkpoint_every, memory_budget, apart=False):
                 return *cut.forward(), cut.backward(dy)
-        call = Call(self, self._checked(params), x, state, lengths, reset)
-        line = call.engine.passes(call.rows.count, apart=False)
-        context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | call.cotangents(dy, None))
-        line.run(context, call.choice(line, wanted, (0, 1)))
-        y, final = call.results(line, context)
-        return y, final, call.collect(line, context, wanted)
+        return both_passes(self, params, x, dy, state, (lengths, reset), wanted)

@@ -7,8 +7,9 @@ import numpy as np
 
 from lstmgraph.graph import Dim, features, node_of, resize
 from lstmgraph.interpreter import concrete
-from lstmgraph.jit.executor import Executor
+from lstmgraph.jit.executor import Array, Executor
 from lstmgraph.jit.frame import Frame
+from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tape import Tape
 from lstmgraph.plugins import op
 from lstmgraph.schedule.plan import Plan, Stage
@@ -67,18 +68,20 @@ class Fill:
         self.key, self.source, self.shape = stage.key, stage.sources[0][1], source.shape
         self.constant = source.attr("value") if source.op == "constant" else None
         self.width = int(resize(features(node.shape)[-1], sizes)) if features(node.shape) else 1
-        self.sequence = len(stage.rows) == 2
+        self.sequence, self.dtype = len(stage.rows) == 2, executor.dtype
 
     def record(self, tape: Tape) -> None:
         """Add the writing of the rows to a tape."""
         count = (tape.extent.room if self.sequence else tape.extent.B) * self.width
         made = tape.take(count)
         tape.give(self.key, made)
-        if self.constant is not None:
-            tape.fill(made, self.constant)
-            return
+        if self.constant is None:
+            source = tape.read(self.source, self.shape)
+        else:
+            source = tape.constant(np.full(self.width, self.constant, self.dtype))
+        each = self.width // max(source.count, 1)  # one number stands for all features of a row
 
-        def write(frame: Frame) -> None:
-            np.copyto(frame.array(made).reshape(-1, self.width), frame.value(self.source))
+        def places(rows: Rows) -> Array:
+            return np.zeros((rows.count if self.sequence else rows.B) * each, np.int64)
 
-        tape.python(write, (made, *(() if self.source in tape.once else (tape.read(self.source, self.shape),))))
+        tape.take_rows(made, source, places, source.count)

@@ -95,10 +95,14 @@ class Played:
     def on(self, frame: Frame) -> Callable[[], object]:
         """Return how it runs on a frame's memory; words that threads share must be new each time."""
         if self.segment.helpers:
-            return lambda: play(self.player, self.segment, self._memory(frame))
-        return playing_alone(self.player, self.segment, self._memory(frame))
+            return partial(self.play, frame.addresses)
+        return playing_alone(self.player, self.segment, self._memory(frame.addresses))
 
-    def _memory(self, frame: Frame) -> Array:
+    def play(self, addresses: Array) -> None:
+        """Run them on the memory at these addresses, by slot."""
+        play(self.player, self.segment, self._memory(addresses))
+
+    def _memory(self, addresses: Array) -> Array:
         memory = self.blank.copy()
-        memory[: len(self.slots)] += frame.addresses.take(self.slots)
+        memory[: len(self.slots)] += addresses.take(self.slots)
         return memory

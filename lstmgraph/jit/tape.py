@@ -213,10 +213,6 @@ class Tape:
         sizes = np.array([rows, width, width * self.executor.dtype.itemsize], np.int64)
         self.launch([Entry(how, refs, sizes)], rounds, float(MOVED * rows * width))
 
-    def fill(self, target: Ref, number: float) -> None:
-        """Add a step that writes one number everywhere."""
-        self.python(lambda frame: frame.array(target).fill(number), (target,))
-
     def launch(
         self, entries: Sequence[Entry], rounds: Rounds | Share, work: float, alone: Sequence[Sequence[Call]] = ()
     ) -> None:

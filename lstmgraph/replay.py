@@ -1,0 +1,216 @@
+"""A call like one before it: arguments of the same forms are taken as they are, and all else has been decided.
+
+On the usual way values go from hand to hand by name: arguments become leaves, leaves buffers, buffers results. Where
+no row is out of its place that way is the same for each batch of a shape, and is written down as addresses.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmgraph.border import Arrays, check_index_range
+from lstmgraph.forms import fits
+from lstmgraph.jit.arena import address
+from lstmgraph.jit.executor import Context
+from lstmgraph.jit.fit import Fit
+from lstmgraph.jit.steps import Played
+from lstmgraph.line import Line
+
+if TYPE_CHECKING:
+    from lstmgraph.call import Call
+
+Group = Mapping[str, Any]  # arguments by name
+Sink = tuple[str, str]
+Sinks = Mapping[str, Sink | None]  # results by name; None for one that nothing leads to
+Argument = tuple[str, tuple[int, ...], Any, int]  # name, shape, element type, which address it is
+Result = tuple[str, int, slice, tuple[int, ...]]  # name, which memory it is in, where, shape
+REPLAYS = 16  # forms of calls that are remembered
+SMALL_RESULTS, LARGE_RESULTS = 1, 2  # which memories they are in; the first is of what lives within a call
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A call's arguments and results, in groups.
+
+    Parameters
+    ----------
+    arguments : sequence of pairs
+        The arguments as they were given, the inputs first, and their leaves, by name.
+    results : sequence of pairs
+        The results, and arrays of their shapes where these are not those of the nodes, by name.
+    """
+
+    arguments: Sequence[tuple[Group, Mapping[str, str]]]
+    results: Sequence[tuple[Sinks, Mapping[str, Any]]]
+
+
+class Replay:
+    """What a call does, from the addresses of its arguments to its results.
+
+    Parameters
+    ----------
+    call : Call
+        One that was run.
+    fit : Fit
+        What ran.
+    addresses : array
+        Of what is the same in each call, by slot, and one more for arguments that nothing reads.
+    arguments, results : sequence of sequences
+        In groups, each a dictionary of arrays by name.
+    held : object
+        What the addresses point to.
+    """
+
+    def __init__(
+        self,
+        call: "Call",
+        fit: Fit,
+        addresses: Any,
+        arguments: Sequence[Sequence[Argument]],
+        results: Sequence[Sequence[Result]],
+        held: object,
+    ) -> None:
+        self.traced, self.limits = call.program.traced, call.program.index_limits
+        self.addresses, self.arguments, self.results, self.held = addresses, arguments, results, held
+        self.parts = [part for part in fit.parts if isinstance(part, Played)]
+        self.take = fit.tape.executor.take
+        self.blocks = fit.tape.blocks
+        self.own = [(slot, fit.tape.counts[slot]) for slot in fit.tape.own]
+        nothing = LARGE_RESULTS + len(self.own)  # the memory of results that nothing leads to
+        ends = [elements.stop for group in results for _, which, elements, _ in group if which == nothing]
+        self.zeros, self.dtype = max(ends, default=0), call.program.dtype
+        self.shared = _shared(results)
+
+    def __call__(self, groups: Sequence[Group]) -> list[Arrays] | None:
+        """Run, and return the groups of results; None if arguments do not fit, and the usual way must look at them."""
+        addresses, held = self.addresses.copy(), []
+        for values, arguments in zip(groups, self.arguments, strict=True):
+            if type(values) is not dict or len(values) != len(arguments):
+                return None
+            for name, shape, dtype, slot in arguments:
+                value = values.get(name)
+                if not fits(value, shape, dtype):
+                    return None
+                held.append(value)  # another thread may put something else into the dictionary
+                addresses[slot] = address(value)
+        if self.limits:
+            check_index_range(self.traced, groups[0], self.limits)
+        memories = []
+        for block in self.blocks:
+            memory = self.take(block.size)
+            if block.size:
+                addresses[block.slots] = block.shifts + address(memory)
+            memories.append(memory)
+        for slot, count in self.own:
+            memory = self.take(count)
+            addresses[slot] = address(memory)
+            memories.append(memory)
+        for part in self.parts:
+            part.play(addresses)
+        memories.append(np.zeros(self.zeros, self.dtype))
+        found = [
+            {name: memories[which][elements].reshape(shape) for name, which, elements, shape in group}
+            for group in self.results
+        ]
+        for group, name in self.shared:
+            found[group][name] = found[group][name].copy()
+        return found
+
+
+class Replays:
+    """The forms of calls that were run, and how each runs again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Replay | None] = {}
+
+    def again(self, form: Hashable, groups: Sequence[Group]) -> list[Arrays] | None:
+        """Return the results of a call of a form that is known, its inputs the first group; else None."""
+        replay = self._known.get(form)
+        return None if replay is None else replay(groups)
+
+    def learn(self, form: Hashable, call: "Call", line: Line, context: Context, fit: Fit, groups: Groups) -> None:
+        """Remember how calls of a form run, if the arguments of one that was run were taken as they are."""
+        if form in self._known or not _as_they_are(line, context, groups.arguments):
+            return
+        if len(self._known) >= REPLAYS:
+            self._known.clear()
+        self._known[form] = _replay(call, line, context, fit, groups)
+
+
+def _as_they_are(line: Line, context: Context, arguments: Sequence[tuple[Group, Mapping[str, str]]]) -> bool:
+    """Whether groups are complete, and their arrays those that ran: neither cast nor copied."""
+    taken = context.values | context.binding.values
+    for group, leaves in arguments:
+        if type(group) is not dict or group.keys() != leaves.keys():
+            return False
+        for name, value in group.items():
+            key = line.leaf(leaves[name])
+            if type(value) is not np.ndarray or (key is not None and taken[key] is not value):
+                return False
+    return True
+
+
+def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups) -> Replay | None:
+    """Return how a call that was run may be run again; None if it is more than kernels over its arguments' memory."""
+    tape, binding = fit.tape, context.binding
+    keys = {leaf: line.leaf(leaf) for _, leaves in groups.arguments for leaf in leaves.values()}
+    read = {key for key in keys.values() if key is not None}
+    if tape.extent.ragged or not all(isinstance(part, Played) for part in fit.parts):
+        return None
+    if binding.brief and (tape.packs or not tape.bound.keys() <= read | line.constants):
+        return None
+    results = _results(line, fit, groups)
+    if results is None:
+        return None
+    slots, nowhere = {**tape.leaves, **tape.bound}, len(tape.counts)
+    arguments = [
+        [
+            (name, group[name].shape, group[name].dtype, slots.get(str(keys[leaf]), nowhere))
+            for name, leaf in leaves.items()
+        ]
+        for group, leaves in groups.arguments
+    ]
+    prepared, arrays = fit.prepare(binding)
+    addresses = np.append(prepared, 0)
+    zeros = {slot: context.values[key] for key, slot in tape.leaves.items() if key not in read}
+    for slot, value in zeros.items():
+        addresses[slot] = address(value)
+    return Replay(call, fit, addresses, arguments, results, (fit, zeros, None if binding.brief else arrays))
+
+
+def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
+    """Return where results lie; None if one is not the tape's, but an argument, say."""
+    own = fit.tape.own
+    handed = {
+        key: (SMALL_RESULTS if slot < 0 else LARGE_RESULTS + own.index(slot), elements, shape)
+        for key, slot, elements, shape in fit.handed
+    }
+    found: list[list[Result]] = []
+    zeros = 0
+    for sinks, likes in groups.results:
+        found.append([])
+        for name, sink in sinks.items():
+            key = None if sink is None else line.source(sink)
+            if key is None:
+                which, elements, shape = LARGE_RESULTS + len(own), slice(zeros, zeros + likes[name].size), None
+                zeros = elements.stop
+            elif key in handed:
+                which, elements, shape = handed[key]
+            else:
+                return None
+            shape = likes[name].shape if name in likes else shape
+            found[-1].append((name, which, elements, (elements.stop - elements.start,) if shape is None else shape))
+    return found
+
+
+def _shared(results: Sequence[Sequence[Result]]) -> list[tuple[int, str]]:
+    """Return the group and the name of results that lie where others do."""
+    found, known = [], set()
+    for group, members in enumerate(results):
+        for name, which, elements, _ in members:
+            if (which, elements.start) in known:
+                found.append((group, name))
+            known.add((which, elements.start))
+    return found
