@@ -93,7 +93,7 @@ def adjoint(cell: Cell, cotangents: frozenset[Result] | None = None) -> Adjoint:
 
 
 def known_sizes(cell: Cell) -> Within:
-    """Return which sizes are within others, as results are no wider than they say, and values than their matrix."""
+    """Return which sizes are known not to be above others: no value is wider than its state, output or matrix."""
     builder = Builder(simplify=True)
     made = {key: symbol.shape for key, symbol in rebuild(cell.graph, builder).items()}
     pairs = [(made[key], cell.result_shape(kind, name)) for (kind, name), key in cell.sinks.items() if kind == "output"]
@@ -134,15 +134,16 @@ class _AdjointMaker:
         for kind, name in sorted(self.given, key=lambda r: (order.index(r[0]) if r[0] in order else 9, self._place(r))):
             if kind != "final":
                 self._cotangent(kind, name)
-        flowing = {name: self._state(name) for name in cell.states}
+        for name in cell.states:
+            self._state(name)
         forward = rebuild(cell.graph, builder, keep=_inner(cell.graph), replace=made)
-        self._seed(forward, flowing)
+        self._seed(forward)
         found = backpropagate(builder, self.seeds)
         self._finish(made, found)
         self._label()
-        return Adjoint(
-            Cell(_pruned(builder, f"d_{cell.name}"), reverse=not cell.reverse), self.origins, self.states, self.results
-        )
+        graph = _pruned(builder, f"d_{cell.name}")
+        graph.graph["derived_from"] = cell
+        return Adjoint(Cell(graph, reverse=not cell.reverse), self.origins, self.states, self.results)
 
     def _place(self, result: Result) -> int:
         kind, name = result
@@ -177,18 +178,17 @@ class _AdjointMaker:
         else:
             self._add_seed(self.cell.sinks[kind, name], symbol)
 
-    def _state(self, name: str) -> Symbol:
+    def _state(self, name: str) -> None:
         state = f"d_{name}"
         self.states[state] = name
         symbol = self.builder.leaf("state", self.cell.leaves[f"state:{name}"].shape, name=state)
         self._add_seed(self.cell.sinks["next", name], symbol)
-        return symbol
 
     def _add_seed(self, sink: str, symbol: Symbol) -> None:
         source = operands(self.cell.graph, sink)[0]
         self.seeds.setdefault(source, []).append(symbol)
 
-    def _seed(self, forward: Mapping[str, Symbol], flowing: Mapping[str, Symbol]) -> None:
+    def _seed(self, forward: Mapping[str, Symbol]) -> None:
         seeds: dict[str, Any] = {}
         for source, symbols in self.seeds.items():
             key = forward[source].key
@@ -300,10 +300,7 @@ def differentiate(
     found = backpropagate(builder, seeds)
     out: dict[str, Any] = {name: found.get(forward[key].key) for name, key in others.items()}
     for leaf, node in traced.leaves.items():
-        symbol = forward[_leaf_key(traced, leaf)]
-        cotangent = found.get(symbol.key)
-        if cotangent is not None and cotangent.shape != node.shape:
-            cotangent = builder.add("sum_to", cotangent, target=symbol.shape)
         if not is_constant(node):
-            out[leaf] = cotangent
+            cotangent = found.get(forward[_leaf_key(traced, leaf)].key)
+            out[leaf] = None if cotangent is None else as_shaped(cotangent, node.shape)
     return out

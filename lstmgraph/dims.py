@@ -85,9 +85,6 @@ def symbols_in(dim: Dim) -> list[str]:
 
 
 def guessed(dim: Dim) -> Dim:
-    """Return one of the sizes that are joined: H, a number or the last; the name under which a graph shows the size."""
-    first, *rest = joined(dim)
-    for second in rest:
-        known = str(first).startswith("?") or not (first == "H" or isinstance(first, int) or str(second)[0] == "?")
-        first = second if known else first
-    return first
+    """Return the one of the sizes that are joined by which a traced graph shows the size: H, a number, or the last."""
+    known = [each for each in joined(dim) if not str(each).startswith("?")] or joined(dim)
+    return next((each for each in known if each == "H" or isinstance(each, int)), known[-1])

@@ -168,7 +168,7 @@ def tangent_of(cell: Cell, moving: frozenset[str], complete: bool = False) -> Ta
     complete : bool
         Whether results with a tangent of zero have it as a result too.
     """
-    cell = _simplified(cell)
+    origin, cell = cell, _simplified(cell)
     graph, builder, names = cell.graph, Builder(simplify=True, within=known_sizes(cell)), _names(cell)
     keys = {leaf: named(graph, node.op)[node.name] for leaf, node in cell.leaves.items()}
     made = {key: rebuild(graph, builder, keep=[key])[key] for key in keys.values()}
@@ -182,7 +182,7 @@ def tangent_of(cell: Cell, moving: frozenset[str], complete: bool = False) -> Ta
     values = {sink: operands(graph, key)[0] for sink, key in cell.sinks.items()}
     follow = {f"state:{name}" for (kind, name), key in values.items() if kind == "next" and key in tangents}
     if not follow <= moving:
-        return tangent_of(cell, moving | follow, complete)
+        return tangent_of(origin, moving | follow, complete)
     ends = {sink: made[key] for sink, key in values.items()}
     results: dict[Result, Result] = {}
     for (kind, name), key in values.items():
@@ -196,6 +196,7 @@ def tangent_of(cell: Cell, moving: frozenset[str], complete: bool = False) -> Ta
     _label(graph, builder, made, tangents)
     returns = tuple(name for kind, name in ends if kind != "sum")
     graph = _finished(builder, ends).freeze(f"t_{cell.name}")
+    graph.graph["derived_from"] = origin
     return Tangent(Cell(graph, returns, reverse=cell.reverse), origins, results)
 
 

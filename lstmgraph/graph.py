@@ -128,8 +128,8 @@ class Builder:
     ----------
     simplify : bool
         Apply each op's own rewriting rule while building (never while a user's function is traced: the
-        picture shows what was written). It needs the sizes as they are: one of several that an op joins stays
-        ``"H|dt"`` in shapes; else a shape says one of them, and the attributes of ops alone say all.
+        picture shows what was written). Sizes that an op joins then stay joined in shapes, ``"H|dt"``; else a
+        shape shows one of them, and only attributes have them all: see `exact_shape`.
     trace : bool
         Remember the user's source line of each node.
     within : callable
@@ -351,6 +351,12 @@ def rebuild(
             done[key] = builder.add(node.op, *(done[source] for source in operands(graph, key)), **attrs)
         carry_notes(graph, key, done[key])
     return done
+
+
+def exact_shape(value: Symbol) -> Shape:
+    """Return the shape of a value with every size that it joins (``"dt|z"``): in a traced graph it says one of them."""
+    exact = rebuild(value.builder.graph, Builder(simplify=True), keep=[value.key])[value.key].shape
+    return value.shape if "?" in "".join(map(str, exact)) else exact  # a state's size may be open yet
 
 
 def carry_notes(graph: nx.MultiDiGraph, key: str, symbol: Symbol) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstmgraph.errors import GraphError
-from lstmgraph.graph import Builder, Dim, Shape, Symbol, features, lead, named, node_of, resize
+from lstmgraph.graph import Builder, Dim, Shape, Symbol, exact_shape, features, lead, named, node_of, resize
 from lstmgraph.initializers import Initializer, as_initializer
 from lstmgraph.lines import say_line, user_line
 from lstmgraph.trace import active, as_index
@@ -241,7 +241,8 @@ def recur(cell: Cell, *inputs: Symbol, size: Dim = "H", name: str, reverse: bool
             f"{', '.join(getattr(cell, 'inputs', ()))}"
         )
     claim(builder, name)
-    bound = cell.bind_sizes(dict(zip(cell.inputs, inputs, strict=True)), size) | sizes
+    shapes = {key: value.shape for key, value in zip(cell.inputs, inputs, strict=True)}
+    bound = cell.bind_sizes(shapes, size) | sizes
     bound |= {dim: dim for dim in symbols_of(cell) if dim not in bound}  # what is not given is the network's own
     values: dict[str, Symbol | float] = {f"input:{key}": value for key, value in zip(cell.inputs, inputs, strict=True)}
     for leaf, node in cell.leaves.items():
@@ -355,7 +356,7 @@ def mean(value: Symbol) -> Symbol:
     ...     return {"mean": total / steps, "total": total, "steps": steps}
     """
     add = value.builder.add
-    return add("row_sum", value) / add("size_of", size=value.shape[-1])
+    return add("row_sum", value) / add("size_of", size=exact_shape(value)[-1])
 
 
 def softmax(value: Symbol) -> Symbol:

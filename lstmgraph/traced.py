@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from lstmgraph.errors import GraphError, nearest
-from lstmgraph.graph import Builder, Dim, Node, Shape, Symbol, digest, features, named, node_of, rebuild, resize
+from lstmgraph.graph import (
+    Builder,
+    Dim,
+    Node,
+    Shape,
+    Symbol,
+    digest,
+    exact_shape,
+    features,
+    named,
+    node_of,
+    rebuild,
+    resize,
+)
 
 if TYPE_CHECKING:
     from lstmgraph.autodiff import Adjoint
@@ -136,22 +149,27 @@ class Cell(Traced):
                 f"written: {', '.join(expected)}; to run it on arrays use lg.compile"
             )
         builder = values[0].builder
-        sizes = self.bind_sizes(dict(zip(expected, values, strict=True)), size)
+        named_values = dict(zip(expected, values, strict=True))
+        # leaves have one of the sizes that a value joins, attributes all
+        sizes = self.bind_sizes({name: value.shape for name, value in named_values.items()}, size)
+        exact = self.bind_sizes({name: exact_shape(value) for name, value in named_values.items()}, size)
         prefix = f"{name}." if name else ""
         leaves = {**named(self.graph, "input"), **named(self.graph, "state")}
-        given = {leaves[name]: value for name, value in zip(expected, values, strict=True)}
-        kept = {state: self._keep(builder, prefix + state, state, sizes) for state in hidden}
+        given = {leaves[name]: value for name, value in named_values.items()}
+        kept = {
+            state: builder.leaf("state", self._shape(f"state:{state}", sizes), name=prefix + state) for state in hidden
+        }
         given |= {leaves[state]: symbol for state, symbol in kept.items()}
 
         def rename(into: Builder, node: Node) -> Symbol | None:
             if node.op != "parameter" and not node.attr("mask"):
                 return None
             attrs = dict(node.attrs) | {"name": prefix + node.name}
-            return into.leaf(node.op, node.shape, **attrs)
+            return into.leaf(node.op, self._shape(f"{node.op}:{node.name}", sizes), **attrs)
 
         keep = [key for key in self.graph if not self.graph.succ[key]]
         inner = [key for sink in keep for key in self.graph.pred[sink]]
-        made = rebuild(self.graph, builder, rename, inner, sizes, given)
+        made = rebuild(self.graph, builder, rename, inner, exact, given)
         for label, key in self.graph.graph["labels"].items():
             if key in made:
                 claim(builder, prefix + label)
@@ -161,9 +179,8 @@ class Cell(Traced):
         nexts.update({prefix + state: values_of["next", state] for state in hidden})
         return self._as_returned(values_of, expected)
 
-    def _keep(self, builder: Builder, name: str, state: str, sizes: Mapping[Dim, Dim]) -> Symbol:
-        shape = tuple(resize(dim, sizes) for dim in self.leaves[f"state:{state}"].shape)
-        return builder.leaf("state", shape, name=name)
+    def _shape(self, leaf: str, sizes: Mapping[Dim, Dim]) -> Shape:
+        return tuple(resize(dim, sizes) for dim in self.leaves[leaf].shape)
 
     def _as_returned(self, values: Mapping[tuple[str, str], Symbol], expected: Sequence[str]) -> Any:
         states = tuple(values["next", state] for state in self.states if state in expected)
@@ -173,8 +190,8 @@ class Cell(Traced):
             return states
         return {key: values["next", key] if key in self.states else values["output", key] for key in self.returns}
 
-    def bind_sizes(self, values: Mapping[str, Symbol], size: Dim | None) -> dict[Dim, Dim]:
-        """Return symbol of this cell -> dimension of the values given.
+    def bind_sizes(self, shapes: Mapping[str, Shape], size: Dim | None) -> dict[Dim, Dim]:
+        """Return symbol of this cell -> dimension of the values given, by name.
 
         Raises
         ------
@@ -182,9 +199,9 @@ class Cell(Traced):
             If two values ask for different sizes of one symbol.
         """
         sizes: dict[Dim, Dim] = {}
-        for name, value in values.items():
+        for name, shape in shapes.items():
             kind = "input" if name in self.inputs else "state"
-            wanted, got = features(self.leaves[f"{kind}:{name}"].shape), features(value.shape)
+            wanted, got = features(self.leaves[f"{kind}:{name}"].shape), features(shape)
             for symbol, dim in zip(wanted, got, strict=False):
                 if str(dim).startswith("?") or not isinstance(symbol, str):
                     continue
@@ -223,7 +240,7 @@ def frozen_as(traced: Traced, builder: Builder, made: Mapping[str, Symbol], name
     """Return a graph built anew, old key -> symbol, as what it was: a cell or a network, with its labels."""
     before = traced.graph.graph
     builder.graph.graph["labels"] = {label: made[key].key for label, key in before["labels"].items() if key in made}
-    builder.graph.graph["hidden"] = before.get("hidden", ())
+    builder.graph.graph |= {name: before[name] for name in ("hidden", "derived_from") if name in before}
     graph, doc = builder.freeze(name or traced.name), traced.__doc__ or ""
     if isinstance(traced, Cell):
         return Cell(graph, traced.returns, doc, reverse=traced.reverse)

@@ -3,19 +3,16 @@
 Sums of sizes are settled as sizes are: equal ones are one, and every way to compute with them is the same.
 """
 
-import itertools
 import re
 
 import numpy as np
 import pytest
 
 import lstmgraph as lg
-from lstmgraph.autodiff import adjoint
 from lstmgraph.border import symbols_of
 from lstmgraph.graph import is_row, keys_of, node_of, operands
 from lstmgraph.schedule.resolve import resolve
 from lstmgraph.sequences import over_sequences, with_gradient
-from lstmgraph.testing import random_feeds, results
 
 T, B = 5, 4
 X = np.random.default_rng(0).standard_normal((T, B, 3))
@@ -232,110 +229,6 @@ def test_equal_sums_of_sizes_are_one_sum_and_no_sum_along_the_features_stays(tra
 
 def test_a_sum_of_sizes_with_one_is_compiled():
     lg.assert_same(one_beside, dt=1, compiled=True, forms=["plain"])
-
-
-# ---- joined sizes: which of them is 1 is known when sizes are bound
-
-
-@lg.cell
-def product(x, z, dt, /, h):
-    return 0.5 * h + z * dt + lg.linear(x, name="a")
-
-
-@lg.cell
-def total(x, z, dt, /, h):
-    return lg.tanh(0.5 * h + lg.sigmoid(z + dt) * dt + lg.linear(x, name="a"))
-
-
-@lg.cell
-def of_three(x, z, dt, w, /, h):
-    return lg.tanh(0.5 * h + (z * dt + w) * w + lg.linear(x, name="a"))
-
-
-@lg.cell
-def chosen(x, z, dt, /, h):
-    return lg.tanh_layer(h, x, name="a") * lg.row_max(lg.select(z < dt, z * z, dt))
-
-
-@lg.cell
-def side_by_side(x, z, dt, /, h):
-    return lg.tanh_layer(h, x, name="a") + lg.row_sum(lg.concat(z * dt, x) * lg.concat(lg.exp(dt) * z, x))
-
-
-@lg.cell
-def with_the_state(x, z, /, h):
-    return lg.tanh(lg.linear(h, x, name="a") + lg.row_sum(lg.tanh(h * z) * z))
-
-
-@lg.cell
-def with_a_parameter(x, z, /, h):
-    return lg.tanh_layer(h, x, name="a") + lg.row_sum(lg.softmax(z * lg.parameter("p", shape=("P",))) * z)
-
-
-JOINED = {
-    "product": (product, "z", "dt"),
-    "sum": (total, "z", "dt"),
-    "three": (of_three, "z", "dt", "w"),
-    "a choice": (chosen, "z", "dt"),
-    "concat": (side_by_side, "z", "dt"),
-    "a state": (with_the_state, "z", "hidden_size"),
-    "a parameter": (with_a_parameter, "z", "P"),
-}
-BOUND = [
-    pytest.param(cell, {"hidden_size": 5, **dict(zip(names, sizes, strict=True))}, id=f"{name} {sizes}")
-    for name, (cell, *names) in JOINED.items()
-    for sizes in itertools.product((1, 5), repeat=len(names))
-]
-
-
-def assert_gradient(cell, sizes, run):
-    """Compare the gradient of a cell in symbols, at one step, with what vjp gives, where sizes are bound before."""
-    program = lg.compile(cell, dtype="float64", input_size=3, **sizes)
-    feeds = random_feeds(program, 1, 2, 0)
-    expected, found = results(program, feeds), adjoint(cell)
-    before = {name: value[None] for name, value in feeds.state.items()}
-    values = {"input": feeds.x, "parameter": feeds.params, "previous": before, "d_output": feeds.dy, "d_sum": feeds.dy}
-    given = {leaf: values[kind][name] for leaf, (kind, name) in found.origins.items()}
-    params = {name: given[f"parameter:{name}"] for name in found.cell.parameters}
-    x = {name: given[f"input:{name}"] for name in found.cell.inputs}
-    y, final = run(found.cell, sizes, params, x, {state: feeds.dstate[name] for state, name in found.states.items()})
-    outputs = y if isinstance(y, dict) else {found.cell.outputs[0]: y}
-    for leaf, (kind, name) in found.results.items():
-        got = final[name] if kind == "final" else outputs[name]
-        np.testing.assert_allclose(got, expected[f"d {leaf}"], rtol=1e-9, atol=1e-12, err_msg=leaf)
-
-
-def compiled(cell, sizes, params, x, state):
-    return lg.compile(cell, dtype="float64", input_size=3, **sizes)(params, x, state=state)
-
-
-def interpreted(cell, sizes, params, x, state):
-    return lg.interpret(cell, params, x, state=state)
-
-
-def interpreted_with_resets(cell, sizes, params, x, state):
-    return lg.interpret(cell, params, x, state=state, reset=np.zeros((1, 2), bool))
-
-
-@pytest.mark.parametrize(("cell", "sizes"), BOUND)
-def test_the_gradient_in_symbols_is_right_for_every_size_bound_later(cell, sizes, in_numpy):
-    lg.check_gradients(cell, input_size=3, **sizes)
-    for run in (compiled, interpreted, interpreted_with_resets):
-        assert_gradient(cell, sizes, run)
-    assert_gradient(lg.gradient(cell), sizes, compiled)
-    assert_gradient(lg.tangent(cell), sizes, compiled)
-
-
-@pytest.mark.parametrize("name", ["gru_d", "grid_lstm", "gru_ode"])
-def test_the_gradient_of_a_catalogue_cell_is_right_where_its_last_input_is_spread(name, in_numpy):
-    cell = lg.cells.catalogue[name]
-    for size in (1, 3):
-        others = dict.fromkeys(cell.inputs[1:], 3) | {cell.inputs[-1]: size}
-        assert_gradient(cell, {"hidden_size": 3, **others}, compiled)
-
-
-def test_a_joined_size_is_compiled():
-    assert_gradient(product, {"hidden_size": 5, "z": 5, "dt": 1}, compiled)
 
 
 # ---- operators that are none

@@ -10,7 +10,8 @@ from typing import Any
 
 import networkx as nx
 
-from lstmgraph.dims import Within, joined, terms, widest
+from lstmgraph.border import symbols_of
+from lstmgraph.dims import Within, joined, symbols_in, terms, widest
 from lstmgraph.errors import LstmGraphError, ShapeError
 from lstmgraph.graph import LEAVES, SINKS, Builder, Dim, Node, features, is_row, join, operands, rebuild, resize
 from lstmgraph.lines import say_line
@@ -28,8 +29,12 @@ def resolve(traced: Any, bound: Bound) -> Any:
     ------
     ShapeError
         If two values that one op joins have different sizes: names the op, its line and both values' lines.
+        A gradient or a tangent does not fit where the cell that it is derived from does not.
     """
     sizes = dict(bound)
+    origin = traced.graph.graph.get("derived_from")
+    if origin is not None and sizes.keys() >= set(symbols_of(origin)):  # a gradient may need fewer
+        resolve(origin, bound)
     graph = _rebuilt(traced.graph, _widest(traced.graph, sizes), sizes, traced.name)
     while spread := _spread(graph, sizes):
         graph = _rebuilt(graph, dict.fromkeys(spread, 1), sizes, traced.name)
@@ -39,8 +44,8 @@ def resolve(traced: Any, bound: Bound) -> Any:
         got, wanted = (each.result_shape("output", name) for each in (resolved, traced))
         if [resize(dim, sizes) for dim in got] != [resize(dim, sizes) for dim in wanted]:
             raise ShapeError(
-                f"{traced.name}: output {name}: got size {got[-1]} = {resize(got[-1], sizes)}, expected {wanted[-1]} = "
-                f"{resize(wanted[-1], sizes)}; give `size=` to the layers, or other sizes to compile"
+                f"{traced.name}: output {name}: got size {_valued(got[-1], sizes)}, expected "
+                f"{_valued(wanted[-1], sizes)}; give `size=` to the layers, or other sizes to compile"
             )
     return resolved
 
@@ -106,7 +111,7 @@ def _joined(traced: Traced, graph: nx.MultiDiGraph, sizes: Mapping[Dim, Dim]) ->
             if first == second:
                 continue
             if resize(first, sizes) != resize(second, sizes):
-                raise ShapeError(_conflict(traced, graph, key, node, first, second, sizes))
+                raise ShapeError(_conflict(traced.name, graph, key, node, first, second, sizes))
             more = _equated(resize(first, found), resize(second, found), sizes)
             found = {symbol: resize(dim, more) for symbol, dim in found.items()} | more
     return found
@@ -123,7 +128,7 @@ def _equated(first: Dim, second: Dim, sizes: Mapping[Dim, Dim]) -> dict[Dim, Dim
     for symbol, kept in sorted([(left, right), (right, left)], key=lambda pair: pair[0] == "H"):
         if isinstance(symbol, str) and "+" not in symbol:
             return {symbol: kept}
-    return {part: sizes[part] for dim in (left, right) for part in str(dim).split("+") if not part.isdigit()}
+    return {part: sizes[part] for dim in (left, right) for part in symbols_in(dim)}
 
 
 def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]]:
@@ -163,14 +168,17 @@ def _pairs(graph: nx.MultiDiGraph, key: str, node: Node) -> list[tuple[Dim, Dim]
 
 
 def _conflict(
-    traced: Traced, graph: nx.MultiDiGraph, key: str, node: Node, first: Dim, second: Dim, sizes: Mapping[Dim, Dim]
+    name: str, graph: nx.MultiDiGraph, key: str, node: Node, first: Dim, second: Dim, sizes: Mapping[Dim, Dim]
 ) -> str:
-    first, second = sorted((first, second), key=lambda dim: dim == "H")
-    lines = traced.graph.graph["lines"]
+    one, other = (_valued(dim, sizes) for dim in sorted((first, second), key=lambda dim: dim == "H"))
+    lines = graph.graph["lines"]
     remedy = graph.graph["hints"].get(key, "give `size=` to the layers")
     where = {say_line(lines[k]) for k in [key, *operands(graph, key)] if k in lines}
     return (
-        f"{traced.name}: {node.op} {node.name}{' and'.join(sorted(where))}: got sizes {first} = {resize(first, sizes)} "
-        f"and {second} = {resize(second, sizes)}, expected equal sizes or 1; {remedy}, "
-        "or other sizes to compile"
-    ).replace("  ", " ")
+        f"{name}: {f'{node.op} {node.name}'.strip()}{' and'.join(sorted(where))}: got sizes {one} and {other}, "
+        f"expected equal sizes or 1; {remedy}, or other sizes to compile"
+    )
+
+
+def _valued(dim: Dim, sizes: Mapping[Dim, Dim]) -> str:
+    return str(dim) if isinstance(dim, int) else f"{dim} = {resize(dim, sizes)}"

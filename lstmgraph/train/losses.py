@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lstmgraph.errors import GraphError, nearest
-from lstmgraph.graph import Symbol
+from lstmgraph.graph import Symbol, exact_shape
 
 Body = Callable[[Symbol, Symbol], Symbol]
 
@@ -40,7 +40,7 @@ def _chosen(prediction: Symbol, target: Symbol, value: Symbol) -> Symbol:
     """Return the feature of `value` that the target names."""
     from lstmgraph.layers import one_hot
 
-    mark = one_hot(target, prediction.shape[-1])
+    mark = one_hot(target, exact_shape(prediction)[-1])
     return value.builder.add("row_sum", value.builder.add("select", mark, value, 0.0))
 
 
@@ -62,7 +62,7 @@ def mean_squared_error(prediction: Symbol, target: Symbol) -> Symbol:
     """Return the mean over the features of (prediction - target)^2."""
     add = prediction.builder.add
     difference = prediction - target
-    return add("row_sum", difference * difference) / add("size_of", size=prediction.shape[-1])
+    return add("row_sum", difference * difference) / add("size_of", size=exact_shape(difference)[-1])
 
 
 LOSSES = {
