@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmgraph.border import Arrays
-from lstmgraph.call import WRT, Call, Gradients, checked_wrt
+from lstmgraph.call import WRT, Call, Gradients, checked_wrt, make_read_only
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.frame import Binding
@@ -106,8 +106,7 @@ class Bound:
         later = line.choose(sinks, (1, 2)).wanted
         line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
         y, final = call.results(line, context)
-        for value in y.values() if isinstance(y, dict) else [y]:
-            value.flags.writeable = False
+        make_read_only(y)
         kept = {key: value for key, value in context.values.items() if key in later}
 
         def pullback(dy: Any, dstate: Any = None) -> Gradients:

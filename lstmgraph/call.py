@@ -230,6 +230,12 @@ def as_gradients(traced: Traced, params: Arrays, x: Arrays, state: Arrays) -> Gr
     return Gradients(params, x if len(traced.inputs) > 1 else x.get(traced.inputs[0]), state)
 
 
+def make_read_only(y: Any) -> None:
+    """Let outputs that a pullback reads be read-only."""
+    for value in y.values() if isinstance(y, dict) else [y]:
+        value.flags.writeable = False
+
+
 def checked_wrt(wrt: Iterable[str]) -> set[str]:
     """Return the words of `wrt` as a set, or raise for an unknown one."""
     if not isinstance(wrt, Iterable):

@@ -9,7 +9,7 @@ import numpy as np
 from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound
-from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels
+from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels, make_read_only
 from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
 from lstmgraph.forms import Forms
@@ -266,7 +266,9 @@ class Program:
         checked = {name: value.copy() for name, value in self.checked(params).items()}
         bound = Bound(self, checked, brief=checkpoint_every is None and memory_budget is None)
         if cut := in_stretches(bound, (x, state, lengths, reset), wrt, checkpoint_every, memory_budget, apart=True):
-            return *cut.forward(), cut.backward
+            y, final = cut.forward()
+            make_read_only(y)
+            return y, final, cut.backward
         return bound.vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
 
     def hvp(

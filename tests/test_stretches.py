@@ -123,6 +123,7 @@ def test_results_and_gradients_are_those_of_the_whole(kind, dtype, form, in_nump
     same(once[2], alone)
     for every in EVERY[dtype, form]:
         z, end, replay = program.vjp(params, x, **FORMS[form], checkpoint_every=every)
+        assert not any(value.flags.writeable for value in by_name(z).values())
         equal(by_name(y), by_name(z))
         equal(last, end)
         same(whole, replay(dy, dstate))
