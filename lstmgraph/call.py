@@ -24,7 +24,7 @@ from lstmgraph.errors import GraphError, ParameterError, ShapeError, nearest
 from lstmgraph.forms import fits
 from lstmgraph.graph import is_row, keys_of, node_of
 from lstmgraph.jit.executor import Context
-from lstmgraph.jit.rows import full_rows, ragged_rows
+from lstmgraph.jit.rows import Rows, full_rows, ragged_rows
 from lstmgraph.line import Choice, Line
 from lstmgraph.resets import RESET
 from lstmgraph.sequences import COTANGENT, DIRECTION
@@ -72,7 +72,7 @@ class Call:
         check_index_range(traced, self.inputs, program.index_limits)
         fitting_state = program.forms.as_states(state, B)
         self.state = as_state(traced, sizes, state, B, dtype) if fitting_state is None else fitting_state
-        self.rows = full_rows(T, B) if lengths is None else ragged_rows(T, B, as_lengths(lengths, T, B).tobytes())
+        self.rows = rows_of(T, B, lengths)
         flags = as_reset(reset, T, B)
         learned = program.learned if state is None else learned_starts(traced, state)
         self.engine = program.engine_for(bool(self.masks), flags is not None, learned)
@@ -228,6 +228,11 @@ class Call:
 def as_gradients(traced: Traced, params: Arrays, x: Arrays, state: Arrays) -> Gradients:
     """Return cotangents by name as the user sees them."""
     return Gradients(params, x if len(traced.inputs) > 1 else x.get(traced.inputs[0]), state)
+
+
+def rows_of(T: int, B: int, lengths: Any) -> Rows:
+    """Return the rows of a batch, or raise for lengths that are none."""
+    return full_rows(T, B) if lengths is None else ragged_rows(T, B, as_lengths(lengths, T, B).tobytes())
 
 
 def make_read_only(y: Any) -> None:

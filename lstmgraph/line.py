@@ -232,16 +232,18 @@ class Line:
 
     def _fit(self, choice: Choice, keep: frozenset[str], context: Context) -> Fit:
         """Return what runs for a batch: what was recorded for others of its extent, fitted to its lengths."""
-        rows, form = context.rows, (choice, keep, context.binding.brief, context.padded)
-        fit = self._fits.get((form, rows.key))
+        form = (choice, keep, context.rows.extent, context.binding.brief, context.padded)
+        tape = self._tapes.get(form)
+        if tape is None:
+            tape = _remembered(self._tapes, form, self._record(choice, keep, context))
+        return self.fit(tape, context.rows)
+
+    def fit(self, tape: Tape, rows: Rows) -> Fit:
+        """Return a tape fitted to the lengths of a batch."""
+        fit = self._fits.get((tape, rows.key))
         if fit is None:
-            tape = self._tapes.get((form, rows.extent))
-            if tape is None:
-                tape = self._tapes.setdefault((form, rows.extent), self._record(choice, keep, context))
-            fit = self._fits.setdefault((form, rows.key), self._fitted(tape, rows))
-            _forget(self._tapes)
-            _forget(self._fits)
-        fit.used = fit.tape.used = next(_moments)
+            fit = _remembered(self._fits, (tape, rows.key), self._fitted(tape, rows))
+        fit.used = tape.used = next(_moments)
         return fit
 
     def _fitted(self, tape: Tape, rows: Rows) -> Fit:
@@ -278,7 +280,7 @@ class Line:
 
     def _record(self, choice: Choice, keep: frozenset[str], context: Context) -> Tape:
         results, extent = [*choice.results, *sorted(keep)], context.rows.extent
-        unpacked = [key for key in choice.results if extent.ragged and self._form(key)[0] == 2]
+        unpacked = [key for key in choice.results if extent.ragged and self._form(key)[0]]
         last = {key: runner for key, runner in choice.last.items() if key not in results}
 
         def recorded(packings: list[Packing]) -> Tape:
@@ -290,7 +292,7 @@ class Line:
                 runner.record(tape)
             for key in unpacked if context.padded else ():
                 if key in tape.given:
-                    tape.unpack(key, key + PADDED, self._form(key)[1])
+                    tape.unpack(key, key + PADDED, *self._form(key))
             return tape
 
         packings = self._packed.get(choice, {}) if context.binding.brief else {}
@@ -343,6 +345,13 @@ class Line:
         value = value.reshape(rows.B, width)
         return value if as_given else rows.unsort(value)
 
+    def shown(self, sink: tuple[str, str], tape: Tape) -> str:
+        """Return the name under which a tape gives a result as the user sees it; none if it does not."""
+        key, padded, _ = self._shown[sink]
+        if padded in tape.unpacked:
+            return padded
+        return "" if tape.extent.ragged and self._form(key)[0] else key
+
     @cached_property
     def _shown(self) -> dict[tuple[str, str], tuple[str, str, int]]:
         """Of each result the node, the name of its padded value, and its dimensions as the user sees it."""
@@ -362,8 +371,14 @@ class Line:
         return form
 
 
-def _forget(known: dict[tuple[Any, ...], Any]) -> None:
-    """Drop what lay unused longest; other threads may come and go meanwhile."""
+def _remembered(known: dict[tuple[Any, ...], Any], key: tuple[Any, ...], value: Any) -> Any:
+    """Return what is known by a key, from now on this value; what lay unused longest is dropped.
+
+    Other threads may come and go meanwhile.
+    """
+    value.used = next(_moments)
+    value = known.setdefault(key, value)
     oldest = sorted(known.copy().items(), key=lambda pair: pair[1].used)
-    for key, _ in oldest[: max(len(oldest) - TAPES, 0)]:
-        known.pop(key, None)
+    for each, _ in oldest[: max(len(oldest) - TAPES, 0)]:
+        known.pop(each, None)
+    return value

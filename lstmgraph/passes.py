@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmgraph.border import Arrays, in_returned_form
-from lstmgraph.call import Call, Gradients, as_gradients
+from lstmgraph.call import Call, Gradients, as_gradients, rows_of
 from lstmgraph.replay import Groups
 
 if TYPE_CHECKING:
     from lstmgraph.bound import Bound
     from lstmgraph.program import Program
 
-Rows = tuple[Any, Any]  # lengths and reset
+Ends = tuple[Any, Any]  # lengths and reset
 
 
 def forward_pass(
-    program: "Program", params: Any, x: Any, state: Any, rows: Rows, bound: "Bound | None" = None
+    program: "Program", params: Any, x: Any, state: Any, ends: Ends, bound: "Bound | None" = None
 ) -> tuple[Any, Arrays]:
     """Return outputs and final states, of parameters or of a program that has them."""
     inputs = x if type(x) is dict else {program.forms.first: x}
     given = [inputs, *([params] if bound is None else []), *([] if state is None else [state])]
-    form, replays = _form(program, inputs, state, rows), program.replays if bound is None else bound.replays
-    if form is not None and (found := replays.again(form, given)) is not None:
+    form, replays = _form(program, inputs, state, ends), program.replays if bound is None else bound.replays
+    if form is not None and (found := replays.again(form[1:], given, form[0])) is not None:
         return in_returned_form(found[0]), found[1]
-    call = Call(program, program.checked(params) if bound is None else params, x, state, *rows)
+    call = Call(program, program.checked(params) if bound is None else params, x, state, *ends)
     line = call.engine.main
     binding = line.bind(call.params, brief=True) if bound is None else bound.binding(line)
     context = line.context(binding, call.rows, call.feeds())
@@ -33,21 +33,21 @@ def forward_pass(
     if form is not None:
         leaves = [call.leaves(kind) for kind in ("input", *(["parameter"] if bound is None else []), "state")]
         groups = Groups(list(zip(given, leaves, strict=False)), call.result_sinks())
-        replays.learn(form, call, line, context, fit, groups)
+        replays.learn(form[1:], call, line, context, fit, groups)
     return call.results(line, context)
 
 
 def both_passes(
-    program: "Program", params: Mapping[str, Any], x: Any, dy: Any, state: Any, rows: Rows, wanted: set[str]
+    program: "Program", params: Mapping[str, Any], x: Any, dy: Any, state: Any, ends: Ends, wanted: set[str]
 ) -> tuple[Any, Arrays, Gradients]:
     """Return outputs, final states and cotangents, for cotangents of the outputs that are known before."""
     inputs = x if type(x) is dict else {program.forms.first: x}
     outputs = dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}
     given = [inputs, params, outputs] if state is None else [inputs, params, outputs, state]
-    form = _form(program, inputs, state, rows, frozenset(wanted))
-    if form is not None and (found := program.replays.again(form, given)) is not None:
+    form = _form(program, inputs, state, ends, frozenset(wanted))
+    if form is not None and (found := program.replays.again(form[1:], given, form[0])) is not None:
         return in_returned_form(found[0]), found[1], as_gradients(program.traced, *found[2:])
-    call = Call(program, program.checked(params), x, state, *rows)
+    call = Call(program, program.checked(params), x, state, *ends)
     line = call.engine.passes(call.rows.count, apart=False)
     context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | call.cotangents(dy, None))
     fit = line.run(context, call.choice(line, wanted, (0, 1)))
@@ -55,14 +55,21 @@ def both_passes(
         cotangents = {name: leaf for name, (leaf, _, _) in call.engine.cotangents.items()}
         leaves = [call.leaves("input"), call.leaves("parameter"), cotangents, call.leaves("state")]
         results = [*call.result_sinks(), *call.cotangent_sinks(line, wanted)]
-        program.replays.learn(form, call, line, context, fit, Groups(list(zip(given, leaves, strict=False)), results))
+        program.replays.learn(
+            form[1:], call, line, context, fit, Groups(list(zip(given, leaves, strict=False)), results)
+        )
     y, final = call.results(line, context)
     return y, final, call.collect(line, context, wanted)
 
 
-def _form(program: "Program", inputs: Mapping[str, Any], state: Any, rows: Rows, *wanted: Any) -> Any:
-    """Return what decides how a call runs, if its arguments have the forms of those before; None for other calls."""
+def _form(program: "Program", inputs: Mapping[str, Any], state: Any, ends: Ends, *wanted: Any) -> Any:
+    """Return the rows of a batch, and what decides how it runs if its arguments have the forms of those before.
+
+    None for calls that are not replayed.
+    """
     first: Any = inputs.get(program.forms.first)
-    if type(first) is not np.ndarray or rows[0] is not None or rows[1] is not None:
+    if type(first) is not np.ndarray or first.ndim < 2 or ends[1] is not None:
         return None
-    return first.shape, state is None, *wanted
+    T, B = first.shape[:2]
+    rows = rows_of(T, B, ends[0])
+    return rows, rows.extent, first.shape, state is None, *wanted

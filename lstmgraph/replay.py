@@ -1,7 +1,7 @@
 """A call like one before it: arguments of the same forms are taken as they are, and all else has been decided.
 
-On the usual way values go from hand to hand by name: arguments become leaves, leaves buffers, buffers results. Where
-no row is out of its place that way is the same for each batch of a shape, and is written down as addresses.
+On the usual way values go from hand to hand by name: arguments become leaves, leaves buffers, buffers results. For
+batches that share a recording that way is the same, and is written down as addresses.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,7 +15,9 @@ from lstmgraph.forms import fits
 from lstmgraph.jit.arena import address
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.fit import Fit
+from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.steps import Played
+from lstmgraph.jit.tape import Tape
 from lstmgraph.line import Line
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ Sink = tuple[str, str]
 Sinks = Mapping[str, Sink | None]  # results by name; None for one that nothing leads to
 Argument = tuple[str, tuple[int, ...], Any, int]  # name, shape, element type, which address it is
 Result = tuple[str, int, slice, tuple[int, ...]]  # name, which memory it is in, where, shape
-REPLAYS = 16  # forms of calls that are remembered
+REPLAYS = 64  # forms of calls that are remembered
 SMALL_RESULTS, LARGE_RESULTS = 1, 2  # which memories they are in; the first is of what lives within a call
 
 
@@ -53,39 +55,39 @@ class Replay:
     ----------
     call : Call
         One that was run.
-    fit : Fit
+    line, tape : Line, Tape
         What ran.
-    addresses : array
-        Of what is the same in each call, by slot, and one more for arguments that nothing reads.
+    fixed : mapping
+        What is the same in each call, by slot.
     arguments, results : sequence of sequences
         In groups, each a dictionary of arrays by name.
-    held : object
-        What the addresses point to.
     """
 
     def __init__(
         self,
         call: "Call",
-        fit: Fit,
-        addresses: Any,
+        line: Line,
+        tape: Tape,
+        fixed: Mapping[int, Any],
         arguments: Sequence[Sequence[Argument]],
         results: Sequence[Sequence[Result]],
-        held: object,
     ) -> None:
         self.traced, self.limits = call.program.traced, call.program.index_limits
-        self.addresses, self.arguments, self.results, self.held = addresses, arguments, results, held
-        self.parts = [part for part in fit.parts if isinstance(part, Played)]
-        self.take = fit.tape.executor.take
-        self.blocks = fit.tape.blocks
-        self.own = [(slot, fit.tape.counts[slot]) for slot in fit.tape.own]
+        self.line, self.tape, self.fixed, self.arguments, self.results = line, tape, fixed, arguments, results
+        self.slots = np.array(list(fixed), np.intp)
+        self.addresses = np.array([address(array) for array in fixed.values()], np.int64)
+        self.take = tape.executor.take
+        self.own = [(slot, tape.counts[slot]) for slot in tape.own]
         nothing = LARGE_RESULTS + len(self.own)  # the memory of results that nothing leads to
         ends = [elements.stop for group in results for _, which, elements, _ in group if which == nothing]
         self.zeros, self.dtype = max(ends, default=0), call.program.dtype
         self.shared = _shared(results)
 
-    def __call__(self, groups: Sequence[Group]) -> list[Arrays] | None:
+    def __call__(self, groups: Sequence[Group], rows: Rows) -> list[Arrays] | None:
         """Run, and return the groups of results; None if arguments do not fit, and the usual way must look at them."""
-        addresses, held = self.addresses.copy(), []
+        fit, held = self.line.fit(self.tape, rows), []
+        addresses = fit.addresses.copy()
+        addresses[self.slots] = self.addresses
         for values, arguments in zip(groups, self.arguments, strict=True):
             if type(values) is not dict or len(values) != len(arguments):
                 return None
@@ -98,7 +100,7 @@ class Replay:
         if self.limits:
             check_index_range(self.traced, groups[0], self.limits)
         memories = []
-        for block in self.blocks:
+        for block in self.tape.blocks:
             memory = self.take(block.size)
             if block.size:
                 addresses[block.slots] = block.shifts + address(memory)
@@ -107,8 +109,9 @@ class Replay:
             memory = self.take(count)
             addresses[slot] = address(memory)
             memories.append(memory)
-        for part in self.parts:
-            part.play(addresses)
+        for part in fit.parts:
+            if isinstance(part, Played):  # all of them are
+                part.play(addresses)
         memories.append(np.zeros(self.zeros, self.dtype))
         found = [
             {name: memories[which][elements].reshape(shape) for name, which, elements, shape in group}
@@ -125,17 +128,17 @@ class Replays:
     def __init__(self) -> None:
         self._known: dict[Hashable, Replay | None] = {}
 
-    def again(self, form: Hashable, groups: Sequence[Group]) -> list[Arrays] | None:
+    def again(self, form: Hashable, groups: Sequence[Group], rows: Rows) -> list[Arrays] | None:
         """Return the results of a call of a form that is known, its inputs the first group; else None."""
         replay = self._known.get(form)
-        return None if replay is None else replay(groups)
+        return None if replay is None else replay(groups, rows)
 
     def learn(self, form: Hashable, call: "Call", line: Line, context: Context, fit: Fit, groups: Groups) -> None:
         """Remember how calls of a form run, if the arguments of one that was run were taken as they are."""
         if form in self._known or not _as_they_are(line, context, groups.arguments):
             return
-        if len(self._known) >= REPLAYS:
-            self._known.clear()
+        for oldest in list(self._known)[: max(len(self._known) - REPLAYS + 1, 0)]:
+            self._known.pop(oldest, None)
         self._known[form] = _replay(call, line, context, fit, groups)
 
 
@@ -157,12 +160,10 @@ def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups
     tape, binding = fit.tape, context.binding
     keys = {leaf: line.leaf(leaf) for _, leaves in groups.arguments for leaf in leaves.values()}
     read = {key for key in keys.values() if key is not None}
-    if tape.extent.ragged or not all(isinstance(part, Played) for part in fit.parts):
+    results = _results(line, fit, groups)
+    if results is None or not all(isinstance(part, Played) for part in fit.parts):
         return None
     if binding.brief and (tape.packs or not tape.bound.keys() <= read | line.constants):
-        return None
-    results = _results(line, fit, groups)
-    if results is None:
         return None
     slots, nowhere = {**tape.leaves, **tape.bound}, len(tape.counts)
     arguments = [
@@ -172,17 +173,16 @@ def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups
         ]
         for group, leaves in groups.arguments
     ]
-    prepared, arrays = fit.prepare(binding)
-    addresses = np.append(prepared, 0)
-    zeros = {slot: context.values[key] for key, slot in tape.leaves.items() if key not in read}
-    for slot, value in zeros.items():
-        addresses[slot] = address(value)
-    return Replay(call, fit, addresses, arguments, results, (fit, zeros, None if binding.brief else arrays))
+    _, arrays = fit.prepare(binding)
+    bound = [slot for key, slot in tape.bound.items() if key not in read] + [slot for _, slot in tape.packs.values()]
+    fixed = {slot: arrays[slot] for slot in bound}
+    fixed |= {slot: context.values[key] for key, slot in tape.leaves.items() if key not in read}  # zeros
+    return Replay(call, line, tape, fixed, arguments, results)
 
 
 def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
     """Return where results lie; None if one is not the tape's, but an argument, say."""
-    own = fit.tape.own
+    tape, own = fit.tape, fit.tape.own
     handed = {
         key: (SMALL_RESULTS if slot < 0 else LARGE_RESULTS + own.index(slot), elements, shape)
         for key, slot, elements, shape in fit.handed
@@ -192,7 +192,7 @@ def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
     for sinks, likes in groups.results:
         found.append([])
         for name, sink in sinks.items():
-            key = None if sink is None else line.source(sink)
+            key = None if sink is None else line.shown(sink, tape)
             if key is None:
                 which, elements, shape = LARGE_RESULTS + len(own), slice(zeros, zeros + likes[name].size), None
                 zeros = elements.stop

@@ -15,7 +15,7 @@ SIZES = ("small", "medium", "long")
 def rows(request: Request) -> Iterator[Row]:
     """Yield a row a size; lengths are drawn evenly from 1 to T, at each step exchanged among rows for the last figure.
 
-    Which row ends when is written down once for a batch: one that comes but once takes some tenths of a millisecond more.
+    Which row ends when is written down once for a batch: if it comes but once, that is some tenths of a millisecond.
     """
     for name, size in request.chosen(SIZES):
         rng = np.random.default_rng(0)

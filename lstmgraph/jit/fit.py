@@ -38,7 +38,8 @@ class Fit:
         self.arrays = list(tape.constants)
         for slot, table in tape.tables.items():
             self.arrays[slot] = np.ascontiguousarray(table(rows))
-        self.addresses = np.array([0 if array is None else address(array) for array in self.arrays], np.int64)
+        known = [0 if array is None else address(array) for array in self.arrays]
+        self.addresses = np.array([*known, 0], np.int64)  # by slot, and one of what nothing reads
         self.parts = list((self._joined if tape.executor.compiled else self._apart)(rows))
         self.handed = [self._handed(key, *forms.get(key, (0, 0))) for key in tape.results]
         self.used = 0  # the moment of its last use

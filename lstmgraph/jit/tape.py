@@ -163,14 +163,16 @@ class Tape:
         raw = self._slot((T * B if sequence else B) * width, None)
         self.leaves[key] = raw.slot
         packed = self.take((room if sequence else B) * width)
-        self.take_rows(packed, raw, (lambda rows: rows.places) if sequence else (lambda rows: rows.order), width)
+        self.take_rows(packed, raw, _places(sequence), width)
         return packed
 
-    def unpack(self, key: str, name: str, width: int) -> None:
-        """Add steps that lay the sequence of a node out in the user's order, zeros in padding, as a result `name`."""
-        target = self.take(self.extent.T * self.extent.B * width)
-        self.clear(target)
-        self.put_rows(target, self.given[key][0], lambda rows: rows.places, width)
+    def unpack(self, key: str, name: str, ahead: int, width: int) -> None:
+        """Add steps that lay the rows of a node out in the user's order, zeros in padding, as a result `name`."""
+        sequence = ahead == 2
+        target = self.take((self.extent.T if sequence else 1) * self.extent.B * width)
+        if sequence:
+            self.clear(target)
+        self.put_rows(target, self.given[key][0], _places(sequence), width)
         self.give(name, target)
         self.unpacked.add(name)
 
@@ -271,3 +273,8 @@ class Tape:
         lasting = [self.blocks[1].size, *(self.counts[slot] for slot in owned if slot in results)]
         item = self.executor.dtype.itemsize
         return sum(leased(count * item) for count in within), sum(leased(count * item) for count in lasting)
+
+
+def _places(sequence: bool) -> Table:
+    """Return which of the user's rows is each row."""
+    return (lambda rows: rows.places) if sequence else (lambda rows: rows.order)
