@@ -56,8 +56,10 @@ def per_row(program, name):
 
 
 def equal(first, second):
-    """Whether two dictionaries of arrays are equal bit for bit."""
-    return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
+    """Whether two dictionaries of arrays are equal bit for bit; NaN, of the logarithm of a negative time, is NaN."""
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[key], second[key], equal_nan=True) for key in first
+    )
 
 
 def alone(program, feeds, together):
