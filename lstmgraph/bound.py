@@ -11,8 +11,8 @@ from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.frame import Binding
 from lstmgraph.line import Line
-from lstmgraph.passes import forward_pass
 from lstmgraph.replay import Replays
+from lstmgraph.running import forward_pass
 from lstmgraph.stepping import Stepper, of_one_step
 
 if TYPE_CHECKING:

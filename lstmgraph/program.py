@@ -18,9 +18,9 @@ from lstmgraph.initializers import initialize
 from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.machine import host
 from lstmgraph.masks import draw, with_masks, without_masks
-from lstmgraph.passes import both_passes, forward_pass
 from lstmgraph.replay import Replays
 from lstmgraph.resets import with_reset
+from lstmgraph.running import both_passes, forward_pass
 from lstmgraph.sequences import COTANGENT, DIRECTION
 from lstmgraph.stretches import in_stretches
 from lstmgraph.traced import Traced
