@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmgraph.border import Arrays
-from lstmgraph.call import WRT, Call, Gradients, checked_wrt, make_read_only
+from lstmgraph.call import WRT, Gradients, checked_wrt
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.frame import Binding
 from lstmgraph.line import Line
+from lstmgraph.pullback import Pullback
 from lstmgraph.replay import Replays
 from lstmgraph.running import forward_pass
 from lstmgraph.stepping import Stepper, of_one_step
@@ -98,19 +99,5 @@ class Bound:
         self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
     ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
         """Run and return the pullback: as `Program.vjp` without the parameters."""
-        wanted = checked_wrt(wrt)
-        call = Call(self.program, self.params, x, state, lengths, reset)
-        line = call.engine.passes(call.rows.count, apart=True)
-        context = line.context(self.binding(line), call.rows, call.feeds())
-        sinks = call.gradient_sinks(line, wanted)
-        later = line.choose(sinks, (1, 2)).wanted
-        line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
-        y, final = call.results(line, context)
-        make_read_only(y)
-        kept = {key: value for key, value in context.values.items() if key in later}
-
-        def pullback(dy: Any, dstate: Any = None) -> Gradients:
-            back = line.context(context.binding, call.rows, call.cotangents(dy, dstate), kept=kept)
-            return call.gradients(line, back, wanted)
-
-        return y, final, pullback
+        pullback = Pullback(self, x, state, (lengths, reset), checked_wrt(wrt))
+        return *pullback.forward(), pullback

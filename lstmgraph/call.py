@@ -87,15 +87,28 @@ class Call:
             feeds[f"{kind}:{name}"] = value
         return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
 
-    def leaves(self, kind: str) -> dict[str, str]:
-        """Return the leaves of a kind by name: input, parameter or state."""
-        names = {"input": self.inputs, "parameter": self.params, "state": self.state}[kind]
-        return {name: f"{kind}:{name}" for name in names}
+    def nodes(self, line: Line, *kinds: str) -> list[dict[str, str | None]]:
+        """Return the nodes of leaves by name: of each kind "input", "parameter", "state", "output", "next"."""
+        names = {
+            "input": {name: f"input:{name}" for name in self.inputs},
+            "parameter": {name: f"parameter:{name}" for name in self.params},
+            "state": {name: f"state:{name}" for name in self.state},
+            "output": {name: leaf for name, (leaf, _, _) in self.engine.cotangents.items()},
+            "next": {name: f"input:{COTANGENT}next:{name}" for name in self.state},
+        }
+        return [{name: line.leaf(leaf) for name, leaf in names[kind].items()} for kind in kinds]
 
-    def result_sinks(self) -> list[tuple[dict[str, Sink | None], Arrays]]:
-        """Return outputs and final states by name."""
-        outputs: dict[str, Sink | None] = {name: ("output", name) for name in self.engine.sequence.outputs}
-        return [(outputs, {}), ({name: ("next", name) for name in self.program.traced.states}, {})]
+    def result_nodes(self, line: Line) -> list[tuple[dict[str, str | None], Arrays]]:
+        """Return the nodes of outputs and final states by name."""
+        outputs = {name: line.source(("output", name)) for name in self.engine.sequence.outputs}
+        return [(outputs, {}), ({name: line.source(("next", name)) for name in self.program.traced.states}, {})]
+
+    def cotangent_nodes(self, line: Line, wanted: set[str]) -> list[tuple[dict[str, str | None], Arrays]]:
+        """Return the nodes of cotangents as `cotangent_sinks` does their sinks."""
+        return [
+            ({name: None if sink is None else line.source(sink) for name, sink in sinks.items()}, likes)
+            for sinks, likes in self.cotangent_sinks(line, wanted)
+        ]
 
     def plain_sinks(self) -> list[tuple[str, str]]:
         """Return the results of a plain call."""
@@ -195,11 +208,6 @@ class Call:
         outputs = y if isinstance(y, dict) else {self.engine.sequence.outputs[0]: y}
         moved = {name: of("output", name, value) for name, value in outputs.items()}
         return in_returned_form(moved), {name: of("next", name, value) for name, value in final.items()}
-
-    def gradients(self, line: Line, context: Context, wanted: set[str]) -> Gradients:
-        """Run the backward part and return its results."""
-        line.run(context, line.choose(self.gradient_sinks(line, wanted), (1, 2)))
-        return self.collect(line, context, wanted)
 
     def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
         """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""

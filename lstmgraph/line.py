@@ -345,11 +345,10 @@ class Line:
         value = value.reshape(rows.B, width)
         return value if as_given else rows.unsort(value)
 
-    def shown(self, sink: tuple[str, str], tape: Tape) -> str:
-        """Return the name under which a tape gives a result as the user sees it; none if it does not."""
-        key, padded, _ = self._shown[sink]
-        if padded in tape.unpacked:
-            return padded
+    def shown(self, key: str, tape: Tape) -> str:
+        """Return the name under which a tape gives a node's value as the user sees it; none if it does not."""
+        if key + PADDED in tape.unpacked:
+            return key + PADDED
         return "" if tape.extent.ragged and self._form(key)[0] else key
 
     @cached_property

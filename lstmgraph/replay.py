@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from lstmgraph.call import Call
 
 Group = Mapping[str, Any]  # arguments by name
-Sink = tuple[str, str]
-Sinks = Mapping[str, Sink | None]  # results by name; None for one that nothing leads to
+Keys = Mapping[str, str | None]  # nodes by name; None for an argument that nothing reads, a result nothing leads to
 Argument = tuple[str, tuple[int, ...], Any, int]  # name, shape, element type, which address it is
 Result = tuple[str, int, slice, tuple[int, ...]]  # name, which memory it is in, where, shape
 REPLAYS = 64  # forms of calls that are remembered
@@ -39,13 +38,13 @@ class Groups:
     Parameters
     ----------
     arguments : sequence of pairs
-        The arguments as they were given, the inputs first, and their leaves, by name.
+        The arguments as they were given, the inputs first, and their nodes, by name.
     results : sequence of pairs
-        The results, and arrays of their shapes where these are not those of the nodes, by name.
+        The nodes of the results, and arrays of their shapes where these are not those of the nodes, by name.
     """
 
-    arguments: Sequence[tuple[Group, Mapping[str, str]]]
-    results: Sequence[tuple[Sinks, Mapping[str, Any]]]
+    arguments: Sequence[tuple[Group, Keys]]
+    results: Sequence[tuple[Keys, Mapping[str, Any]]]
 
 
 class Replay:
@@ -135,22 +134,22 @@ class Replays:
 
     def learn(self, form: Hashable, call: "Call", line: Line, context: Context, fit: Fit, groups: Groups) -> None:
         """Remember how calls of a form run, if the arguments of one that was run were taken as they are."""
-        if form in self._known or not _as_they_are(line, context, groups.arguments):
+        if form in self._known or not _as_they_are(context, groups.arguments):
             return
         for oldest in list(self._known)[: max(len(self._known) - REPLAYS + 1, 0)]:
             self._known.pop(oldest, None)
         self._known[form] = _replay(call, line, context, fit, groups)
 
 
-def _as_they_are(line: Line, context: Context, arguments: Sequence[tuple[Group, Mapping[str, str]]]) -> bool:
+def _as_they_are(context: Context, arguments: Sequence[tuple[Group, Keys]]) -> bool:
     """Whether groups are complete, and their arrays those that ran: neither cast nor copied."""
     taken = context.values | context.binding.values
-    for group, leaves in arguments:
-        if type(group) is not dict or group.keys() != leaves.keys():
+    for group, keys in arguments:
+        if type(group) is not dict or group.keys() != keys.keys():
             return False
         for name, value in group.items():
-            key = line.leaf(leaves[name])
-            if type(value) is not np.ndarray or (key is not None and taken[key] is not value):
+            key = keys[name]
+            if type(value) is not np.ndarray or (key is not None and taken.get(key, value) is not value):
                 return False
     return True
 
@@ -158,8 +157,7 @@ def _as_they_are(line: Line, context: Context, arguments: Sequence[tuple[Group, 
 def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups) -> Replay | None:
     """Return how a call that was run may be run again; None if it is more than kernels over its arguments' memory."""
     tape, binding = fit.tape, context.binding
-    keys = {leaf: line.leaf(leaf) for _, leaves in groups.arguments for leaf in leaves.values()}
-    read = {key for key in keys.values() if key is not None}
+    read = {key for _, keys in groups.arguments for key in keys.values() if key is not None}
     results = _results(line, fit, groups)
     if results is None or not all(isinstance(part, Played) for part in fit.parts):
         return None
@@ -168,10 +166,10 @@ def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups
     slots, nowhere = {**tape.leaves, **tape.bound}, len(tape.counts)
     arguments = [
         [
-            (name, group[name].shape, group[name].dtype, slots.get(str(keys[leaf]), nowhere))
-            for name, leaf in leaves.items()
+            (name, group[name].shape, group[name].dtype, nowhere if key is None else slots.get(key, nowhere))
+            for name, key in keys.items()
         ]
-        for group, leaves in groups.arguments
+        for group, keys in groups.arguments
     ]
     _, arrays = fit.prepare(binding)
     bound = [slot for key, slot in tape.bound.items() if key not in read] + [slot for _, slot in tape.packs.values()]
@@ -189,15 +187,14 @@ def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
     }
     found: list[list[Result]] = []
     zeros = 0
-    for sinks, likes in groups.results:
+    for keys, likes in groups.results:
         found.append([])
-        for name, sink in sinks.items():
-            key = None if sink is None else line.shown(sink, tape)
+        for name, key in keys.items():
             if key is None:
                 which, elements, shape = LARGE_RESULTS + len(own), slice(zeros, zeros + likes[name].size), None
                 zeros = elements.stop
-            elif key in handed:
-                which, elements, shape = handed[key]
+            elif (shown := line.shown(key, tape)) in handed:
+                which, elements, shape = handed[shown]
             else:
                 return None
             shape = likes[name].shape if name in likes else shape

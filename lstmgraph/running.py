@@ -1,12 +1,13 @@
 """The forward pass, and the forward and the backward pass as one plan; a call like one before it is replayed."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstmgraph.border import Arrays, in_returned_form
 from lstmgraph.call import Call, Gradients, as_gradients, rows_of
+from lstmgraph.jit.rows import Rows
 from lstmgraph.replay import Groups
 
 if TYPE_CHECKING:
@@ -22,18 +23,19 @@ def forward_pass(
     """Return outputs and final states, of parameters or of a program that has them."""
     inputs = x if type(x) is dict else {program.forms.first: x}
     given = [inputs, *([params] if bound is None else []), *([] if state is None else [state])]
-    form, replays = _form(program, inputs, state, ends), program.replays if bound is None else bound.replays
-    if form is not None and (found := replays.again(form[1:], given, form[0])) is not None:
+    rows, form = form_of(program, inputs, state, ends)
+    replays = program.replays if bound is None else bound.replays
+    if rows is not None and (found := replays.again(form, given, rows)) is not None:
         return in_returned_form(found[0]), found[1]
     call = Call(program, program.checked(params) if bound is None else params, x, state, *ends)
     line = call.engine.main
     binding = line.bind(call.params, brief=True) if bound is None else bound.binding(line)
     context = line.context(binding, call.rows, call.feeds())
     fit = line.run(context, call.choice(line, set(), (0,)))
-    if form is not None:
-        leaves = [call.leaves(kind) for kind in ("input", *(["parameter"] if bound is None else []), "state")]
-        groups = Groups(list(zip(given, leaves, strict=False)), call.result_sinks())
-        replays.learn(form[1:], call, line, context, fit, groups)
+    if rows is not None:
+        nodes = call.nodes(line, "input", *(["parameter"] if bound is None else []), "state")
+        groups = Groups(list(zip(given, nodes, strict=False)), call.result_nodes(line))
+        replays.learn(form, call, line, context, fit, groups)
     return call.results(line, context)
 
 
@@ -44,32 +46,32 @@ def both_passes(
     inputs = x if type(x) is dict else {program.forms.first: x}
     outputs = dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}
     given = [inputs, params, outputs] if state is None else [inputs, params, outputs, state]
-    form = _form(program, inputs, state, ends, frozenset(wanted))
-    if form is not None and (found := program.replays.again(form[1:], given, form[0])) is not None:
+    rows, form = form_of(program, inputs, state, ends, frozenset(wanted))
+    if rows is not None and (found := program.replays.again(form, given, rows)) is not None:
         return in_returned_form(found[0]), found[1], as_gradients(program.traced, *found[2:])
     call = Call(program, program.checked(params), x, state, *ends)
     line = call.engine.passes(call.rows.count, apart=False)
     context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | call.cotangents(dy, None))
     fit = line.run(context, call.choice(line, wanted, (0, 1)))
-    if form is not None:
-        cotangents = {name: leaf for name, (leaf, _, _) in call.engine.cotangents.items()}
-        leaves = [call.leaves("input"), call.leaves("parameter"), cotangents, call.leaves("state")]
-        results = [*call.result_sinks(), *call.cotangent_sinks(line, wanted)]
-        program.replays.learn(
-            form[1:], call, line, context, fit, Groups(list(zip(given, leaves, strict=False)), results)
-        )
+    if rows is not None:
+        nodes = call.nodes(line, "input", "parameter", "output", "state")
+        results = [*call.result_nodes(line), *call.cotangent_nodes(line, wanted)]
+        groups = Groups(list(zip(given, nodes, strict=False)), results)
+        program.replays.learn(form, call, line, context, fit, groups)
     y, final = call.results(line, context)
     return y, final, call.collect(line, context, wanted)
 
 
-def _form(program: "Program", inputs: Mapping[str, Any], state: Any, ends: Ends, *wanted: Any) -> Any:
-    """Return the rows of a batch, and what decides how it runs if its arguments have the forms of those before.
+def form_of(
+    program: "Program", inputs: Mapping[str, Any], state: Any, ends: Ends, *wanted: Hashable
+) -> tuple[Rows | None, Hashable]:
+    """Return a batch's rows, and what decides how it runs if its arguments have the forms of those before.
 
-    None for calls that are not replayed.
+    No rows for calls that are not replayed.
     """
     first: Any = inputs.get(program.forms.first)
     if type(first) is not np.ndarray or first.ndim < 2 or ends[1] is not None:
-        return None
+        return None, None
     T, B = first.shape[:2]
     rows = rows_of(T, B, ends[0])
-    return rows, rows.extent, first.shape, state is None, *wanted
+    return rows, (rows.extent, first.shape, state is None, *wanted)

@@ -121,6 +121,39 @@ def test_it_is_what_the_usual_way_gives(name, dtype, replayed, monkeypatch):
         assert all(same(*three[:2]) and same(*three[1:]) for three in zip(known, again, usual, strict=True))
 
 
+@pytest.mark.parametrize("held", ["bound", "not bound"])
+@pytest.mark.parametrize("name", MADE)
+def test_a_pullback_is_what_the_usual_way_gives(name, held, replayed, monkeypatch):
+    program, _ = made(name)
+
+    def run(both, dstate, wide):
+        y, last, pullback = both()
+        first = pullback({key: value.astype("f8") for key, value in dy.items()} if wide else dy, dstate)
+        kept = [array.copy() for array in flat(first)]
+        assert not any(value.flags.writeable for value in flat(y)) and all(a.flags.writeable for a in flat(last))
+        other = pullback({key: 2 * value for key, value in dy.items()}, dstate)
+        assert same(first, kept) and same(pullback(dy, dstate), first)
+        return [y, last, first, other]
+
+    for seed in range(2):
+        params, x, state, dy = feeds(program, seed)
+        dstate = {key: value[::-1].copy() for key, value in state.items()}
+        callee = program.bind(params) if held == "bound" else partial(program.vjp, params)
+        call = callee.vjp if held == "bound" else callee
+        for wrt in (("params",), ("params", "x", "state")):
+            for begin in (None, state):
+                for later in (None, dstate):
+                    both = partial(call, x, begin, wrt=wrt)
+                    run(both, later, False)
+                    replayed[True] = 0
+                    again, mixed = run(both, later, False), run(both, later, True)
+                    assert replayed[True] == 7  # all but a pullback from float64
+                    with monkeypatch.context() as patch:
+                        patch.setattr(Replays, "again", lambda self, *call: None)
+                        usual = run(both, later, False)
+                    assert same(again, usual) and same(mixed, usual)
+
+
 def test_what_does_not_fit_goes_the_usual_way(replayed):
     program, (params, x, _, dy) = made("lstm")
     (x,), (dy,) = x.values(), dy.values()

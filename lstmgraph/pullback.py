@@ -1,0 +1,97 @@
+"""A forward pass whose backward pass comes later, and may come again."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lstmgraph.border import Arrays, in_returned_form
+from lstmgraph.call import Call, Gradients, as_gradients, make_read_only
+from lstmgraph.line import Line
+from lstmgraph.replay import Groups
+from lstmgraph.running import Ends, form_of
+
+if TYPE_CHECKING:
+    from lstmgraph.bound import Bound
+
+Usual = tuple[Call, Line, Mapping[str, Any]]  # a call, its plan, and what the backward pass reads, by node
+
+
+class Pullback:
+    """The backward pass of one call: ``pullback(dy, dstate=None) -> Gradients``.
+
+    Parameters
+    ----------
+    bound : Bound
+        The program and its parameters.
+    x, state, ends
+        The call's arguments; lengths and reset.
+    wanted : set of str
+        Which cotangents.
+    """
+
+    def __init__(self, bound: "Bound", x: Any, state: Any, ends: Ends, wanted: set[str]) -> None:
+        # what the caller puts into dictionaries from now on is not the call's
+        x, state = (dict(each) if isinstance(each, Mapping) else each for each in (x, state))
+        self.bound, self.arguments, self.wanted = bound, (x, state, *ends), wanted
+        program = bound.program
+        inputs = x if type(x) is dict else {program.forms.first: x}
+        self.given = [inputs, *([bound.params] if bound.brief else []), *([] if state is None else [state])]
+        self.kinds = ["input", *(["parameter"] if bound.brief else []), *([] if state is None else ["state"])]
+        self.replays = program.replays if bound.brief else bound.replays
+        rows, self.form = form_of(program, inputs, state, ends, frozenset(wanted), "apart")
+        self.rows = None if rows is None or rows.order is not None else rows  # if it may be replayed
+        self.kept: Arrays = {}  # by node, what the forward pass computes for the backward pass
+
+    def forward(self) -> tuple[Any, Arrays]:
+        """Run the forward pass; return outputs, which are read-only from now on, and final states."""
+        found = None if self.rows is None else self.replays.again(self.form, self.given, self.rows)
+        if found is None:
+            y, final = self._forward()
+        else:
+            outputs, final, self.kept = found
+            y = in_returned_form(outputs)
+        make_read_only(y)
+        return y, final
+
+    def _forward(self) -> tuple[Any, Arrays]:
+        call, line = self._call()
+        context = line.context(self.bound.binding(line), call.rows, call.feeds())
+        sinks = call.gradient_sinks(line, self.wanted)
+        later = line.choose(sinks, (1, 2)).wanted
+        fit = line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
+        self.usual = call, line, {key: value for key, value in context.values.items() if key in later}
+        if self.rows is not None:
+            computed: dict[str, str | None] = {key: key for key in self.usual[2] if key in fit.tape.given}
+            self.kept = {key: context.values[key] for key in computed}
+            results = [*call.result_nodes(line), (computed, {})]
+            groups = Groups(list(zip(self.given, call.nodes(line, *self.kinds), strict=True)), results)
+            self.replays.learn(self.form, call, line, context, fit, groups)
+        return call.results(line, context)
+
+    def __call__(self, dy: Any, dstate: Any = None) -> Gradients:
+        """Return the cotangents of the arguments; `dy` and `dstate` are those of the results."""
+        program, form = self.bound.program, (self.form, dstate is None)
+        outputs = dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}
+        given = [*self.given, outputs, self.kept, *([] if dstate is None else [dstate])]
+        if self.rows is not None and (found := self.replays.again(form, given, self.rows)) is not None:
+            return as_gradients(program.traced, *found)
+        call, line, kept = self.usual
+        context = line.context(self.bound.binding(line), call.rows, call.cotangents(dy, dstate), kept=kept)
+        fit = line.run(context, line.choose(call.gradient_sinks(line, self.wanted), (1, 2)))
+        if self.rows is not None:
+            kept_nodes: dict[str, str | None] = {key: key for key in self.kept}
+            nodes = [*call.nodes(line, *self.kinds, "output"), kept_nodes]
+            nodes += [] if dstate is None else call.nodes(line, "next")
+            groups = Groups(list(zip(given, nodes, strict=True)), call.cotangent_nodes(line, self.wanted))
+            self.replays.learn(form, call, line, context, fit, groups)
+        return call.collect(line, context, self.wanted)
+
+    @cached_property
+    def usual(self) -> Usual:
+        """The call, its plan and what the backward pass reads; made here if the forward pass was replayed."""
+        call, line = self._call()
+        return call, line, line.context(self.bound.binding(line), call.rows, call.feeds()).values | self.kept
+
+    def _call(self) -> tuple[Call, Line]:
+        call = Call(self.bound.program, self.bound.params, *self.arguments)
+        return call, call.engine.passes(call.rows.count, apart=True)
