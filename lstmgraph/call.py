@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +133,9 @@ class Call:
         """Return outputs and final states."""
         sequence = self.engine.sequence
         outputs = {name: line.result(context, ("output", name)) for name in sequence.outputs}
+        for one, other in combinations(outputs, 2):  # a state before its step and after it are one history
+            if np.may_share_memory(outputs[one], outputs[other]):
+                outputs[other] = outputs[other].copy()
         states = {name: line.result(context, ("next", name)) for name in self.program.traced.states}
         return in_returned_form(outputs), states
 

@@ -185,6 +185,10 @@ class Line:
         """Return the node of a result, if there is such a result."""
         return self._sources.get(sink)
 
+    def is_leaf(self, key: str) -> bool:
+        """Whether a node is what a caller feeds."""
+        return node_of(self.graph, key).op in LEAVES
+
     def leaf(self, name: str) -> str | None:
         """Return the node of a leaf by ``kind:name``, if something reads it."""
         return self._leaves.get(name, (None,))[0]

@@ -39,7 +39,7 @@ class Pullback:
         self.kinds = ["input", *(["parameter"] if bound.brief else []), *([] if state is None else ["state"])]
         self.replays = program.replays if bound.brief else bound.replays
         rows, self.form = form_of(program, inputs, state, ends, frozenset(wanted), "apart")
-        self.rows = None if rows is None or rows.order is not None else rows  # if it may be replayed
+        self.rows = None if rows is None or rows.order is not None else rows  # what is kept of ragged ones is packed
         self.kept: Arrays = {}  # by node, what the forward pass computes for the backward pass
 
     def forward(self) -> tuple[Any, Arrays]:
@@ -61,10 +61,10 @@ class Pullback:
         fit = line.run(context, line.choose([*call.plain_sinks(), *sinks], (0,)), later)
         self.usual = call, line, {key: value for key, value in context.values.items() if key in later}
         if self.rows is not None:
-            computed: dict[str, str | None] = {key: key for key in self.usual[2] if key in fit.tape.given}
-            self.kept = {key: context.values[key] for key in computed}
-            results = [*call.result_nodes(line), (computed, {})]
-            groups = Groups(list(zip(self.given, call.nodes(line, *self.kinds), strict=True)), results)
+            fed = {line.leaf(leaf) for leaf in call.feeds()}
+            self.kept = {key: value for key, value in self.usual[2].items() if key not in fed}
+            nodes = call.nodes(line, *self.kinds)
+            groups = Groups(list(zip(self.given, nodes, strict=True)), call.result_nodes(line), tuple(self.kept))
             self.replays.learn(self.form, call, line, context, fit, groups)
         return call.results(line, context)
 

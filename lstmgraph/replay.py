@@ -16,19 +16,20 @@ from lstmgraph.jit.arena import address
 from lstmgraph.jit.executor import Context
 from lstmgraph.jit.fit import Fit
 from lstmgraph.jit.rows import Rows
-from lstmgraph.jit.steps import Played
 from lstmgraph.jit.tape import Tape
 from lstmgraph.line import Line
 
 if TYPE_CHECKING:
     from lstmgraph.call import Call
+    from lstmgraph.program import Program
 
 Group = Mapping[str, Any]  # arguments by name
 Keys = Mapping[str, str | None]  # nodes by name; None for an argument that nothing reads, a result nothing leads to
 Argument = tuple[str, tuple[int, ...], Any, int]  # name, shape, element type, which address it is
 Result = tuple[str, int, slice, tuple[int, ...]]  # name, which memory it is in, where, shape
 REPLAYS = 64  # forms of calls that are remembered
-SMALL_RESULTS, LARGE_RESULTS = 1, 2  # which memories they are in; the first is of what lives within a call
+SMALL_RESULTS = 1  # the memory of small results, after that of what lives within a call
+LARGE_RESULTS = 2  # the memory of the first large result; each has one, and after these come zeros
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ class Groups:
     arguments : sequence of pairs
         The arguments as they were given, the inputs first, and their nodes, by name.
     results : sequence of pairs
-        The nodes of the results, and arrays of their shapes where these are not those of the nodes, by name.
+        The nodes of the results, outputs first, and arrays of their shapes where these are not the nodes', by name.
+    kept : tuple of keys
+        Nodes of values for a later pass: a group of results more, where outputs, which are read-only then, may lie too.
     """
 
     arguments: Sequence[tuple[Group, Keys]]
     results: Sequence[tuple[Keys, Mapping[str, Any]]]
+    kept: tuple[str, ...] | None = None
 
 
 class Replay:
@@ -52,52 +56,68 @@ class Replay:
 
     Parameters
     ----------
-    call : Call
-        One that was run.
+    program : Program
+        Whose call it is.
     line, tape : Line, Tape
         What ran.
     fixed : mapping
         What is the same in each call, by slot.
     arguments, results : sequence of sequences
         In groups, each a dictionary of arrays by name.
+    shared : sequence of pairs
+        Group and name of results that must be copies, as they lie where others do.
     """
 
     def __init__(
         self,
-        call: "Call",
+        program: "Program",
         line: Line,
         tape: Tape,
         fixed: Mapping[int, Any],
         arguments: Sequence[Sequence[Argument]],
         results: Sequence[Sequence[Result]],
+        shared: Sequence[tuple[int, str]],
     ) -> None:
-        self.traced, self.limits = call.program.traced, call.program.index_limits
-        self.line, self.tape, self.fixed, self.arguments, self.results = line, tape, fixed, arguments, results
+        self.traced, self.limits, self.dtype = program.traced, program.index_limits, program.dtype
+        self.line, self.tape, self.fixed, self.arguments = line, tape, fixed, arguments
+        self.results, self.shared = results, shared
         self.slots = np.array(list(fixed), np.intp)
         self.addresses = np.array([address(array) for array in fixed.values()], np.int64)
         self.take = tape.executor.take
         self.own = [(slot, tape.counts[slot]) for slot in tape.own]
-        nothing = LARGE_RESULTS + len(self.own)  # the memory of results that nothing leads to
-        ends = [elements.stop for group in results for _, which, elements, _ in group if which == nothing]
-        self.zeros, self.dtype = max(ends, default=0), call.program.dtype
-        self.shared = _shared(results)
+        ends = [elements.stop for group in results for _, which, elements, _ in group if which == _zeros(tape)]
+        self.zeros = max(ends, default=0)
 
     def __call__(self, groups: Sequence[Group], rows: Rows) -> list[Arrays] | None:
         """Run, and return the groups of results; None if arguments do not fit, and the usual way must look at them."""
-        fit, held = self.line.fit(self.tape, rows), []
+        fit, taken = self.line.fit(self.tape, rows), []
         addresses = fit.addresses.copy()
         addresses[self.slots] = self.addresses
         for values, arguments in zip(groups, self.arguments, strict=True):
             if type(values) is not dict or len(values) != len(arguments):
                 return None
+            group = {}  # another thread may put something else into the caller's dictionary
             for name, shape, dtype, slot in arguments:
-                value = values.get(name)
+                group[name] = value = values.get(name)
                 if not fits(value, shape, dtype):
                     return None
-                held.append(value)  # another thread may put something else into the dictionary
                 addresses[slot] = address(value)
+            taken.append(group)
         if self.limits:
-            check_index_range(self.traced, groups[0], self.limits)
+            check_index_range(self.traced, taken[0], self.limits)
+        memories = self._memories(addresses)
+        for part in fit.played:
+            part.play(addresses)
+        found = [
+            {name: memories[which][elements].reshape(shape) for name, which, elements, shape in group}
+            for group in self.results
+        ]
+        for number, name in self.shared:
+            found[number][name] = found[number][name].copy()
+        return found
+
+    def _memories(self, addresses: Any) -> list[Any]:
+        """Return the memory of a call: of what lives within it, of small results, of each large one, and zeros."""
         memories = []
         for block in self.tape.blocks:
             memory = self.take(block.size)
@@ -108,17 +128,7 @@ class Replay:
             memory = self.take(count)
             addresses[slot] = address(memory)
             memories.append(memory)
-        for part in fit.parts:
-            if isinstance(part, Played):  # all of them are
-                part.play(addresses)
-        memories.append(np.zeros(self.zeros, self.dtype))
-        found = [
-            {name: memories[which][elements].reshape(shape) for name, which, elements, shape in group}
-            for group in self.results
-        ]
-        for group, name in self.shared:
-            found[group][name] = found[group][name].copy()
-        return found
+        return [*memories, np.zeros(self.zeros, self.dtype)]
 
 
 class Replays:
@@ -159,7 +169,8 @@ def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups
     tape, binding = fit.tape, context.binding
     read = {key for _, keys in groups.arguments for key in keys.values() if key is not None}
     results = _results(line, fit, groups)
-    if results is None or not all(isinstance(part, Played) for part in fit.parts):
+    others = tape.leaves.keys() - read
+    if results is None or len(fit.played) < len(fit.parts) or any(not line.is_leaf(key) for key in others):
         return None
     if binding.brief and (tape.packs or not tape.bound.keys() <= read | line.constants):
         return None
@@ -174,8 +185,10 @@ def _replay(call: "Call", line: Line, context: Context, fit: Fit, groups: Groups
     _, arrays = fit.prepare(binding)
     bound = [slot for key, slot in tape.bound.items() if key not in read] + [slot for _, slot in tape.packs.values()]
     fixed = {slot: arrays[slot] for slot in bound}
-    fixed |= {slot: context.values[key] for key, slot in tape.leaves.items() if key not in read}  # zeros
-    return Replay(call, line, tape, fixed, arguments, results)
+    fixed |= {tape.leaves[key]: context.values[key] for key in others}  # of states and cotangents that are not given
+    kept = [] if groups.kept is None else results[-1]
+    shared = _shared(results[: len(groups.results)], kept)
+    return Replay(call.program, line, tape, fixed, arguments, results, shared)
 
 
 def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
@@ -187,11 +200,14 @@ def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
     }
     found: list[list[Result]] = []
     zeros = 0
-    for keys, likes in groups.results:
+    asked: list[tuple[Keys, Mapping[str, Any]]] = [*groups.results]
+    if groups.kept is not None:
+        asked.append(({key: key for key in groups.kept}, {}))
+    for keys, likes in asked:
         found.append([])
         for name, key in keys.items():
             if key is None:
-                which, elements, shape = LARGE_RESULTS + len(own), slice(zeros, zeros + likes[name].size), None
+                which, elements, shape = _zeros(tape), slice(zeros, zeros + likes[name].size), None
                 zeros = elements.stop
             elif (shown := line.shown(key, tape)) in handed:
                 which, elements, shape = handed[shown]
@@ -202,12 +218,20 @@ def _results(line: Line, fit: Fit, groups: Groups) -> list[list[Result]] | None:
     return found
 
 
-def _shared(results: Sequence[Sequence[Result]]) -> list[tuple[int, str]]:
-    """Return the group and the name of results that lie where others do."""
-    found, known = [], set()
-    for group, members in enumerate(results):
-        for name, which, elements, _ in members:
-            if (which, elements.start) in known:
-                found.append((group, name))
-            known.add((which, elements.start))
+def _zeros(tape: Tape) -> int:
+    """Return the memory of results that nothing leads to."""
+    return LARGE_RESULTS + len(tape.own)
+
+
+def _shared(results: Sequence[Sequence[Result]], kept: Sequence[Result]) -> list[tuple[int, str]]:
+    """Return group and name of results that lie where others do, in part or whole; outputs may where values are kept."""
+    found: list[tuple[int, str]] = []
+    taken: list[Result] = []
+    for number, group in enumerate(results):
+        for result in group:
+            name, which, elements, _ = result
+            others = [other for _, memory, other, _ in (*taken, *(kept if number else ())) if memory == which]
+            if any(elements.start < other.stop and other.start < elements.stop for other in others):
+                found.append((number, name))
+            taken.append(result)
     return found

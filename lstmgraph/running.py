@@ -33,8 +33,8 @@ def forward_pass(
     context = line.context(binding, call.rows, call.feeds())
     fit = line.run(context, call.choice(line, set(), (0,)))
     if rows is not None:
-        nodes = call.nodes(line, "input", *(["parameter"] if bound is None else []), "state")
-        groups = Groups(list(zip(given, nodes, strict=False)), call.result_nodes(line))
+        nodes = call.nodes(line, "input", *(["parameter"] if bound is None else []), *_kinds(state))
+        groups = Groups(list(zip(given, nodes, strict=True)), call.result_nodes(line))
         replays.learn(form, call, line, context, fit, groups)
     return call.results(line, context)
 
@@ -54,12 +54,16 @@ def both_passes(
     context = line.context(line.bind(call.params, brief=True), call.rows, call.feeds() | call.cotangents(dy, None))
     fit = line.run(context, call.choice(line, wanted, (0, 1)))
     if rows is not None:
-        nodes = call.nodes(line, "input", "parameter", "output", "state")
+        nodes = call.nodes(line, "input", "parameter", "output", *_kinds(state))
         results = [*call.result_nodes(line), *call.cotangent_nodes(line, wanted)]
-        groups = Groups(list(zip(given, nodes, strict=False)), results)
+        groups = Groups(list(zip(given, nodes, strict=True)), results)
         program.replays.learn(form, call, line, context, fit, groups)
     y, final = call.results(line, context)
     return y, final, call.collect(line, context, wanted)
+
+
+def _kinds(state: Any) -> list[str]:
+    return [] if state is None else ["state"]
 
 
 def form_of(
@@ -67,10 +71,11 @@ def form_of(
 ) -> tuple[Rows | None, Hashable]:
     """Return a batch's rows, and what decides how it runs if its arguments have the forms of those before.
 
-    No rows for calls that are not replayed.
+    No rows for calls that are not replayed. Lengths that are none raise a ShapeError.
     """
-    first: Any = inputs.get(program.forms.first)
-    if type(first) is not np.ndarray or first.ndim < 2 or ends[1] is not None:
+    name, features, _ = program.forms.inputs[0]
+    first: Any = inputs.get(name)
+    if type(first) is not np.ndarray or first.ndim < 2 or first.shape[2:] != features or ends[1] is not None:
         return None, None
     T, B = first.shape[:2]
     rows = rows_of(T, B, ends[0])

@@ -240,6 +240,50 @@ def test_what_it_points_to_lives_as_long_as_it(replayed):
     del junk
 
 
+@lg.cell
+def before_and_after(x, h):
+    after = lg.tanh_layer(h, x, name="a")
+    return {"y": h, "z": after, "h": after}
+
+
+def test_outputs_that_are_one_history_are_the_users_own():
+    program = lg.compile(before_and_after, **SIZES)
+    params, x, _, dy = feeds(program, 0)
+    for _ in range(2):
+        for run in (program(params, x), program.value_and_gradients(params, x, dy), program.vjp(params, x)):
+            assert not np.shares_memory(run[0]["y"], run[0]["z"])
+
+
+@pytest.mark.parametrize("cell", [lg.cells.lstm, lg.cells.rnn])
+def test_what_is_kept_for_a_pullback_is_not_copied(cell):
+    program = lg.compile(cell, **SIZES)
+    params, x, *_ = feeds(program, 0)
+    for _ in range(2):
+        program.vjp(params, x)[2](np.ones((T, B, 5), "f4"))
+    assert len(program.replays._known) == 3 and all(not replay.shared for replay in program.replays._known.values())
+
+
+@lg.network
+def beside_a_sum(x):
+    """What follows from a sum over all rows is computed between the kernels."""
+    total = lg.exp(lg.stop_gradient(x.builder.add("batch_sum", x)) * 0.02)
+    return lg.recur(lg.cells.gru, x * total, size=5, name="gru") * 2.0
+
+
+def test_a_pullback_reads_what_its_own_forward_pass_computed():
+    program = lg.compile(beside_a_sum, input_size=4)
+    for seed in range(4):
+        params, x, _, dy = feeds(program, seed)
+        found = program.vjp(params, x)[2](dy)
+        assert same(found, lg.compile(beside_a_sum, input_size=4).vjp(params, x)[2](dy)), seed
+
+
+def test_a_wrong_input_is_not_blamed_on_the_lengths():
+    program, (params, x, *_) = made("lstm")
+    with pytest.raises(lg.ShapeError, match=r"input x: got shape \[7, 4\], expected"):
+        program(params, x["x"][:, 0], lengths=[T] * B)
+
+
 def test_few_forms_are_remembered():
     program, (params, x, _, _) = made("lstm")
     (x,) = x.values()

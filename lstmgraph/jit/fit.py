@@ -41,6 +41,7 @@ class Fit:
         known = [0 if array is None else address(array) for array in self.arrays]
         self.addresses = np.array([*known, 0], np.int64)  # by slot, and one of what nothing reads
         self.parts = list((self._joined if tape.executor.compiled else self._apart)(rows))
+        self.played = [part for part in self.parts if isinstance(part, Played)]
         self.handed = [self._handed(key, *forms.get(key, (0, 0))) for key in tape.results]
         self.used = 0  # the moment of its last use
 
