@@ -224,7 +224,7 @@ def _zeros(tape: Tape) -> int:
 
 
 def _shared(results: Sequence[Sequence[Result]], kept: Sequence[Result]) -> list[tuple[int, str]]:
-    """Return group and name of results that lie where others do, in part or whole; outputs may where values are kept."""
+    """Return the group and name of results that lie, in part even, where others do; outputs may where kept ones are."""
     found: list[tuple[int, str]] = []
     taken: list[Result] = []
     for number, group in enumerate(results):
