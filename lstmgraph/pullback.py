@@ -32,14 +32,14 @@ class Pullback:
     def __init__(self, bound: "Bound", x: Any, state: Any, ends: Ends, wanted: set[str]) -> None:
         # what the caller puts into dictionaries from now on is not the call's
         x, state = (dict(each) if isinstance(each, Mapping) else each for each in (x, state))
-        self.bound, self.arguments, self.wanted = bound, (x, state, *ends), wanted
-        program = bound.program
+        program, self.bound, self.wanted = bound.program, bound, wanted
         inputs = x if type(x) is dict else {program.forms.first: x}
         self.given = [inputs, *([bound.params] if bound.brief else []), *([] if state is None else [state])]
         self.kinds = ["input", *(["parameter"] if bound.brief else []), *([] if state is None else ["state"])]
         self.replays = program.replays if bound.brief else bound.replays
         rows, self.form = form_of(program, inputs, state, ends, frozenset(wanted), "apart")
         self.rows = None if rows is None or rows.order is not None else rows  # what is kept of ragged ones is packed
+        self.arguments = (x, state, *(ends if self.rows is None else (None, None)))
         self.kept: Arrays = {}  # by node, what the forward pass computes for the backward pass
 
     def forward(self) -> tuple[Any, Arrays]:
