@@ -83,8 +83,6 @@ class Replay:
         self.results, self.shared = results, shared
         self.slots = np.array(list(fixed), np.intp)
         self.addresses = np.array([address(array) for array in fixed.values()], np.int64)
-        self.take = tape.executor.take
-        self.own = [(slot, tape.counts[slot]) for slot in tape.own]
         ends = [elements.stop for group in results for _, which, elements, _ in group if which == _zeros(tape)]
         self.zeros = max(ends, default=0)
 
@@ -105,7 +103,7 @@ class Replay:
             taken.append(group)
         if self.limits:
             check_index_range(self.traced, taken[0], self.limits)
-        memories = self._memories(addresses)
+        memories = [*self.tape.lease(addresses), np.zeros(self.zeros, self.dtype)]
         for part in fit.played:
             part.play(addresses)
         found = [
@@ -115,20 +113,6 @@ class Replay:
         for number, name in self.shared:
             found[number][name] = found[number][name].copy()
         return found
-
-    def _memories(self, addresses: Any) -> list[Any]:
-        """Return the memory of a call: of what lives within it, of small results, of each large one, and zeros."""
-        memories = []
-        for block in self.tape.blocks:
-            memory = self.take(block.size)
-            if block.size:
-                addresses[block.slots] = block.shifts + address(memory)
-            memories.append(memory)
-        for slot, count in self.own:
-            memory = self.take(count)
-            addresses[slot] = address(memory)
-            memories.append(memory)
-        return [*memories, np.zeros(self.zeros, self.dtype)]
 
 
 class Replays:

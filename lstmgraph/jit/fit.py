@@ -120,17 +120,12 @@ class Fit:
 
     def open(self, context: "Context") -> Frame:
         """Return the memory of one playing, what the caller feeds in place."""
-        tape, take = self.tape, self.tape.executor.take
+        tape = self.tape
         addresses, arrays = self.prepare(context.binding)
-        blocks = []
-        for block in tape.blocks:
-            memory = take(block.size)
-            if block.size:
-                addresses[block.slots] = block.shifts + address(memory)
-            blocks.append(memory)
-        frame = Frame(self, context, blocks, addresses, arrays)
+        within, small, *own = tape.lease(addresses)
+        for slot, memory in zip(tape.own, own, strict=True):
+            arrays[slot] = memory
+        frame = Frame(self, context, [within, small], addresses, arrays)
         for key, slot in tape.leaves.items():
             frame.hold(slot, context.values[key])
-        for slot in tape.own:
-            frame.hold(slot, take(tape.counts[slot]))
         return frame

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstmgraph.graph import Dim, Shape, lead, resize
 from lstmgraph.jit import threads
-from lstmgraph.jit.arena import leased
+from lstmgraph.jit.arena import address, leased
 from lstmgraph.jit.frame import LINE, WHOLE, Array, Block, Entry, Frame, Packing, Ref
 from lstmgraph.jit.player import Call, Function, Rounds, clear_rows, copy_rows, put_rows, take_rows
 from lstmgraph.jit.rows import Extent, Rows
@@ -273,6 +273,25 @@ class Tape:
         lasting = [self.blocks[1].size, *(self.counts[slot] for slot in owned if slot in results)]
         item = self.executor.dtype.itemsize
         return sum(leased(count * item) for count in within), sum(leased(count * item) for count in lasting)
+
+    # ---- playing
+
+    def lease(self, addresses: Array) -> list[Array]:
+        """Return the memory of one playing, and put where it lies among the addresses.
+
+        In order: of what lives within the call, of small results, of each buffer in `own`.
+        """
+        memories = []
+        for block in self.blocks:
+            memory = self.executor.take(block.size)
+            if block.size:
+                addresses[block.slots] = block.shifts + address(memory)
+            memories.append(memory)
+        for slot in self.own:
+            memory = self.executor.take(self.counts[slot])
+            addresses[slot] = address(memory)
+            memories.append(memory)
+        return memories
 
 
 def _places(sequence: bool) -> Table:
