@@ -236,11 +236,15 @@ def test_ctrl_c_ends_training_and_keeps_the_model(text, tmp_path):
     process = subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    for line in process.stdout:
-        if line.startswith("model"):
-            break
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        for line in process.stdout:
+            if line.startswith("model"):
+                break
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert (process.returncode, err) == (130, "") and "held out" in out
     assert lg.load(folder).steps >= 0

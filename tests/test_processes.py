@@ -131,6 +131,35 @@ def test_ctrl_c_ends_a_run_and_the_program_can_be_used_after_it(lines):
     assert run(code).split("\n")[-2] == "interrupted soon True"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_within_a_callback_of_the_compiler_is_not_lost(tmp_path):
+    """What Python raises in there LLVM cannot pass on."""
+    printed = run(
+        """
+        from numba.core.codegen import JITCodeLibrary
+
+        hook, ended = JITCodeLibrary._object_compiled_hook, []
+
+        def interrupted(*arguments):
+            if not ended:
+                os.kill(os.getpid(), signal.SIGINT)
+            hook(*arguments)
+            ended.append("compiled")
+
+        JITCodeLibrary._object_compiled_hook = interrupted
+        program, params = make()
+        x = np.ones((5, 2, 33), "f")
+        try:
+            program(params, x)
+        except KeyboardInterrupt:
+            print("interrupted", bool(ended), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+        print(np.isfinite(trained(program, params, x)[0]).all())
+        """,
+        LSTMGRAPH_CACHE_DIR=str(tmp_path),
+    )
+    assert printed.split("\n")[-3:-1] == ["interrupted True True", "True"]
+
+
 def test_many_calls_do_not_grow_the_memory():
     pytest.importorskip("resource", reason="reads /proc")
     if not os.path.exists("/proc/self/statm"):

@@ -16,13 +16,14 @@ import numpy.typing as npt
 _ALIGNMENT = 64  # a cache line, and the widest SIMD register
 _LEAST = 256
 _FREE_LIMIT = 1 << 30
+_PROMPT = 1 << 20  # bytes from which memory is sorted in, or goes back to the system, as soon as its array dies
 
 
 class _Lease(weakref.ref["npt.NDArray[np.generic]"]):
     """Watches an array that was handed out and knows its memory."""
 
     __slots__ = ("memory",)
-    memory: memoryview
+    memory: memoryview | None
 
     __hash__ = object.__hash__  # a reference hashes as what it refers to, and arrays do not
     __eq__ = object.__eq__
@@ -56,7 +57,7 @@ class Arena:
         self.free_limit = free_limit
         self._lock = threading.Lock()
         self._leases: set[_Lease] = set()
-        self._returned: deque[memoryview] = deque()  # appended to by dying arrays, at any moment
+        self._returned: deque[_Lease] = deque()  # appended to by dying arrays, at any moment
         self._free: dict[int, deque[tuple[int, memoryview]]] = {}  # size -> (age, memory), oldest first
         self._age = 0
         self._free_bytes = 0
@@ -99,7 +100,8 @@ class Arena:
             memory = _allocate(size)
         # a memoryview as base stops NumPy from making views of the array hold the memory but not the array
         array = np.frombuffer(memory, element, count) if count else np.frombuffer(memory, element)[:0]
-        lease = _Lease(array, self._give_back)
+        # no Python runs as a small array dies: Ctrl-C that comes in a callback is printed and lost
+        lease = _Lease(array, self._returned.append if size < _PROMPT else self._give_back)
         lease.memory = memory
         self._leases.add(lease)
         return array
@@ -113,9 +115,7 @@ class Arena:
     def _give_back(self, lease: weakref.ref["npt.NDArray[np.generic]"]) -> None:
         """Take memory back: called when an array dies, perhaps in the middle of any line of this class."""
         assert isinstance(lease, _Lease)
-        self._leases.discard(lease)
-        self._returned.append(lease.memory)
-        del lease.memory
+        self._returned.append(lease)
         if self._lock.acquire(blocking=False):  # else whoever holds it, or the next call, collects
             try:
                 self._collect()
@@ -124,11 +124,13 @@ class Arena:
 
     def _collect(self) -> None:
         """Sort what came back into the free blocks; the lock is held."""
-        while True:
-            try:
-                memory = self._returned.popleft()
-            except IndexError:
-                break
+        while self._returned:
+            lease = self._returned[0]
+            memory, lease.memory = lease.memory, None
+            self._leases.discard(lease)
+            self._returned.popleft()
+            if memory is None:  # Ctrl-C came here
+                continue
             self._age += 1
             self._free.setdefault(memory.nbytes, deque()).append((self._age, memory))
             self._free_bytes += memory.nbytes
@@ -147,6 +149,7 @@ class Arena:
     def _after_fork(self) -> None:
         """Start again in a forked child: another thread may have been inside at that moment."""
         self._lock = threading.Lock()
+        self._leases.difference_update(self._returned)
         self._returned.clear()
         self._free.clear()
         self._free_bytes = 0

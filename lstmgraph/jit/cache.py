@@ -4,11 +4,13 @@ import contextlib
 import hashlib
 import logging
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from lstmgraph import settings
@@ -104,7 +106,7 @@ def compile_module(
     module = _modules.get(request)
     if module is not None:
         return module
-    with _lock:
+    with _lock, _interrupt_waits():
         module = _modules.get(request)
         if module is None:
             digest = _digest(request)
@@ -133,6 +135,23 @@ def cache_entries() -> list[store.Entry]:
 def clear_cache() -> store.CacheReport:
     """Delete what the cache holds, and say how much it was; what a process has loaded stays loaded."""
     return store.clear(settings.cache_folder())
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Let Ctrl-C act at the end: LLVM calls Python back, and what is raised in there is printed and lost."""
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if came:
+            usual(signal.SIGINT, came[0])
 
 
 @dataclass(frozen=True)
