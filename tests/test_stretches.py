@@ -211,7 +211,7 @@ def test_the_rows_of_a_stretch_are_a_part_of_those_of_the_whole():
     assert np.array_equal(np.concatenate(packed), rows.pack(np.arange(T * B).reshape(T, B)))
 
 
-@pytest.mark.parametrize("limit", [{"checkpoint_every": 4}, {"memory_budget": 66_000}])
+@pytest.mark.parametrize("limit", [{"checkpoint_every": 4}, {"memory_budget": 32_000}])
 def test_training_in_stretches_learns_the_same(limit, lengths_found, in_numpy):
     tokens = np.random.default_rng(0).integers(0, 6, (T, B))
 

@@ -90,6 +90,9 @@ class _Memory:
     def store_part(self, p: Any, i: int, v: Vector, n: int) -> None:
         p[self._checked(p, i, self._count(n))] = v[:n]
 
+    def prefetch(self, p: Any, i: int) -> None:
+        pass
+
     def meet(self, p: Any, parts: int) -> None:
         raise RuntimeError("threads never share a row here")
 

@@ -8,25 +8,26 @@ from lstmgraph.jit.machine import Machine
 ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add"
 
 
-def tile_name(rows: int, vectors: int) -> str:
+def tile_name(rows: int, vectors: int, fetching: bool = False) -> str:
     """Return the name of a tile in generated source."""
-    return f"tile_{rows}x{vectors}"
+    return f"tile_{rows}x{vectors}{'_fetching' * fetching}"
 
 
-def tile_text(rows: int, vectors: int) -> str:
+def tile_text(rows: int, vectors: int, fetching: bool = False) -> str:
     """Return the source of ``C[rows, vectors * W] (+)= A[rows, K] @ B[K, vectors * W]``.
 
     `a`, `b`, `c` are pointers with the offset of the first element; a row of A is `a_row` elements from the next
     and a column `a_step`; B is contiguous; a row of C is `c_row` elements from the next. With `add` the sum goes on
-    from what C holds, else from 0.
+    from what C holds, else from 0. A tile that is `fetching` asks for the A of a later one, `a_next` elements further.
     """
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
-    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):", "    if add:"]
+    lines = [f"def {tile_name(rows, vectors, fetching)}({_arguments(fetching)}):", "    if add:"]
     for m in range(rows):
         lines += [f"        {names[m][v]} = load(c, c_at + {m} * c_row + {v} * W)" for v in range(vectors)]
     lines.append("    else:")
     lines += [f"        {name} = zeros()" for row in names for name in row]
     lines.append("    for k in range(K):")
+    lines += ["        prefetch(a, a_at + a_next + k * a_step)"] * fetching
     lines += [f"        b{v} = load(b, b_at + (k * {vectors} + {v}) * W)" for v in range(vectors)]
     for m in range(rows):
         lines.append(f"        a{m} = splat(a, a_at + {m} * a_row + k * a_step)")
@@ -43,19 +44,24 @@ def tiles_source(target: Machine) -> str:
     ``share(size, step, part, parts)`` says where a thread's columns begin, ``tile_rows(left)`` how many of the rows
     left the next tile takes; ``product_V(rows, ...)`` is the tile of V registers for that many.
     """
-    texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
+    kinds = [(vectors, False) for vectors in range(1, target.vectors + 1)] + [(target.vectors, True)]
+    texts = [tile_text(rows, *kind) for kind in kinds for rows in target.heights]
     texts.append(_choice("tile_rows(left)", "left >=", {height: f"return {height}" for height in target.heights}))
-    for vectors in range(1, target.vectors + 1):
-        head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
-        calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
-        texts.append(_choice(head, "rows ==", calls))
+    for vectors, fetching in kinds:
+        arguments = _arguments(fetching)
+        calls = {height: f"{tile_name(height, vectors, fetching)}({arguments})" for height in target.heights}
+        texts.append(_choice(f"{product_name(vectors, fetching)}(rows, {arguments})", "rows ==", calls))
     texts += [COPY_ROWS.lstrip(), SHARE.lstrip()]
     return "\n\n".join(texts)
 
 
-def product_name(vectors: int) -> str:
+def product_name(vectors: int, fetching: bool = False) -> str:
     """Return the name of the function that computes any tile height's product of some registers."""
-    return f"product_{vectors}"
+    return f"product_{vectors}{'_fetching' * fetching}"
+
+
+def _arguments(fetching: bool) -> str:
+    return f"{ARGUMENTS}, a_next" if fetching else ARGUMENTS
 
 
 def _choice(head: str, test: str, cases: dict[int, str]) -> str:
@@ -127,7 +133,7 @@ def over_rows(buffers, sizes, t0, t1, b0, b1, slot):
     buffers: working memory, each A, then for each D itself, its sum and the result C [K, N] of each product; sizes: R,
     N, working memory of a slot, whether sums are wanted, panels that take turns at the same rows, whether to go on from
     what the results hold, the number of A, then each K. Every sum is one chain, from the last row to the first; rows of
-    D are copied side by side block by block.
+    D are copied side by side block by block, and while one is multiplied the rows of A for the next are fetched.
     """
     work = floats(buffers, 0)
     R = sizes[0]
@@ -201,11 +207,13 @@ STORE
                 for product in range(products):
                     a = floats(buffers, 1 + product)
                     K = sizes[7 + product]
+                    a_next = -rows * K
                     i = 0
                     while i < K:
                         height = tile_rows(K - i)
-                        a_at = top * K + i
-                        PRODUCT(height, a, a_at, unit, -K, work, begin, work, total + i * panel, panel, rows, add)
+                        at = top * K + i
+                        to = total + i * panel
+                        PRODUCT(height, a, at, unit, -K, work, begin, work, to, panel, rows, add, a_next)
                         i += height
                     total += K * panel
             left -= rows
@@ -282,7 +290,7 @@ SIDE_BY_SIDE = {  # word of OVER_ROWS -> depth and text of what is done with eac
     "STORE": (24, "store(sums, j * panel + {v} * W, value{v})"),
 }
 TURNS_BYTES = 1 << 19  # of results of products that lie in the second cache beside the rows that they are sums of
-BLOCK = 256  # rows of D that are copied side by side before they are multiplied
+BLOCK = 64  # rows of D that are copied side by side, into the first cache, before they are multiplied
 
 
 @cache
@@ -296,7 +304,7 @@ def support_source(name: str, target: Machine) -> str:
     for word, (depth, pattern) in SIDE_BY_SIDE.items():
         lines = [pattern.format(v=v) for v in range(target.vectors)]
         text = text.replace(f"{word}\n", indent("\n".join(lines), " " * depth) + "\n")
-    text = text.replace("PRODUCT", product_name(target.vectors))
+    text = text.replace("PRODUCT", product_name(target.vectors, fetching=True))
     return text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK)).lstrip("\n")
 
 

@@ -17,7 +17,7 @@ NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
 RESERVED = frozenset(
     "buffers sizes t0 t1 b0 b1 slot part parts meet t now stop share kept step "
     "r m p q n j i k rows at T W np scalar floats integers element "
-    "index put_element load load_part store store_part splat fill zeros fma less less_equal greater "
+    "index put_element load load_part store store_part prefetch splat fill zeros fma less less_equal greater "
     "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
     "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward zero one two "
     "half".split()
