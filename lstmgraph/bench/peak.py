@@ -26,7 +26,7 @@ def peak(buffers, sizes, t0, t1, b0, b1, slot):
     one = np.int64(1)
     K = sizes[0]
     for t in range(t0, t1):
-        TILE(a, zero, K, one, b, zero, c, zero, sizes[1], K, t)
+        TILE(a, zero, K, one, b, zero, c, zero, sizes[1], K, t, zero)
 '''
 
 

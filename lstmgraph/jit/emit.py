@@ -15,6 +15,8 @@ from lstmgraph.schedule.levels import blocks
 from lstmgraph.schedule.row_loops import RowLoop, row_loops, values_of
 from lstmgraph.traced import Traced
 
+FIXED = {"unit": 1, "afresh": 0, "onward": 1, "here": 0}  # arguments of tiles
+
 
 def emit(cell: Traced, target: Machine, *, loop: bool, reverse: bool = False, name: str) -> Kernel:
     """Return the kernel of a cell.
@@ -109,7 +111,7 @@ def _finished(writer: Writer, replaceable: tuple[tuple[str, str], ...]) -> Kerne
     if writer.tile:  # one stride for all blocks: threads are at different ones
         head.append(f"    mine = slot * {writer.tile // writer.target.width} * W")
     if writer.packs:  # a literal would be a type of its own, and the tiles would be compiled again
-        head += ["    unit = np.int64(1)", "    afresh = np.int64(0)", "    onward = np.int64(1)"]
+        head += [f"    {name} = np.int64({word})" for name, word in FIXED.items()]
     for value, name in writer.numbers.items():
         head.append(f"    {name} = fill(scalar({_literal(value)}))")
     for parameter, name in writer.scalars.items():

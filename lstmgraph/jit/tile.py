@@ -5,29 +5,30 @@ from textwrap import indent
 
 from lstmgraph.jit.machine import Machine
 
-ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add"
+ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add, a_next"
+TALL = 4  # rows of a tile that computes for longer than it loads
 
 
-def tile_name(rows: int, vectors: int, fetching: bool = False) -> str:
+def tile_name(rows: int, vectors: int) -> str:
     """Return the name of a tile in generated source."""
-    return f"tile_{rows}x{vectors}{'_fetching' * fetching}"
+    return f"tile_{rows}x{vectors}"
 
 
-def tile_text(rows: int, vectors: int, fetching: bool = False) -> str:
+def tile_text(rows: int, vectors: int) -> str:
     """Return the source of ``C[rows, vectors * W] (+)= A[rows, K] @ B[K, vectors * W]``.
 
     `a`, `b`, `c` are pointers with the offset of the first element; a row of A is `a_row` elements from the next
     and a column `a_step`; B is contiguous; a row of C is `c_row` elements from the next. With `add` the sum goes on
-    from what C holds, else from 0. A tile that is `fetching` asks for the A of a later one, `a_next` elements further.
+    from what C holds, else from 0. A tall tile fetches, for a later one, what lies `a_next` elements after A.
     """
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
-    lines = [f"def {tile_name(rows, vectors, fetching)}({_arguments(fetching)}):", "    if add:"]
+    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):", "    if add:"]
     for m in range(rows):
         lines += [f"        {names[m][v]} = load(c, c_at + {m} * c_row + {v} * W)" for v in range(vectors)]
     lines.append("    else:")
     lines += [f"        {name} = zeros()" for row in names for name in row]
     lines.append("    for k in range(K):")
-    lines += ["        prefetch(a, a_at + a_next + k * a_step)"] * fetching
+    lines += ["        prefetch(a, a_at + a_next + k * a_step)"] * (rows >= TALL)
     lines += [f"        b{v} = load(b, b_at + (k * {vectors} + {v}) * W)" for v in range(vectors)]
     for m in range(rows):
         lines.append(f"        a{m} = splat(a, a_at + {m} * a_row + k * a_step)")
@@ -44,24 +45,19 @@ def tiles_source(target: Machine) -> str:
     ``share(size, step, part, parts)`` says where a thread's columns begin, ``tile_rows(left)`` how many of the rows
     left the next tile takes; ``product_V(rows, ...)`` is the tile of V registers for that many.
     """
-    kinds = [(vectors, False) for vectors in range(1, target.vectors + 1)] + [(target.vectors, True)]
-    texts = [tile_text(rows, *kind) for kind in kinds for rows in target.heights]
+    texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
     texts.append(_choice("tile_rows(left)", "left >=", {height: f"return {height}" for height in target.heights}))
-    for vectors, fetching in kinds:
-        arguments = _arguments(fetching)
-        calls = {height: f"{tile_name(height, vectors, fetching)}({arguments})" for height in target.heights}
-        texts.append(_choice(f"{product_name(vectors, fetching)}(rows, {arguments})", "rows ==", calls))
+    for vectors in range(1, target.vectors + 1):
+        head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
+        calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
+        texts.append(_choice(head, "rows ==", calls))
     texts += [COPY_ROWS.lstrip(), SHARE.lstrip()]
     return "\n\n".join(texts)
 
 
-def product_name(vectors: int, fetching: bool = False) -> str:
+def product_name(vectors: int) -> str:
     """Return the name of the function that computes any tile height's product of some registers."""
-    return f"product_{vectors}{'_fetching' * fetching}"
-
-
-def _arguments(fetching: bool) -> str:
-    return f"{ARGUMENTS}, a_next" if fetching else ARGUMENTS
+    return f"product_{vectors}"
 
 
 def _choice(head: str, test: str, cases: dict[int, str]) -> str:
@@ -207,13 +203,12 @@ STORE
                 for product in range(products):
                     a = floats(buffers, 1 + product)
                     K = sizes[7 + product]
-                    a_next = -rows * K
                     i = 0
                     while i < K:
                         height = tile_rows(K - i)
                         at = top * K + i
                         to = total + i * panel
-                        PRODUCT(height, a, at, unit, -K, work, begin, work, to, panel, rows, add, a_next)
+                        PRODUCT(height, a, at, unit, -K, work, begin, work, to, panel, rows, add, -rows * K)
                         i += height
                     total += K * panel
             left -= rows
@@ -268,6 +263,7 @@ def project(buffers, sizes, t0, t1, b0, b1, slot):
     row = sizes[1] * total * W
     add = sizes[3]
     unit = np.int64(1)
+    here = np.int64(0)
     for j in range(sizes[1]):
         first = np.int64(0)
         while first < total:
@@ -297,14 +293,14 @@ BLOCK = 64  # rows of D that are copied side by side, into the first cache, befo
 def support_source(name: str, target: Machine) -> str:
     """Return the source of one of the kernels that serve every cell: pack, project, over_rows, scatter."""
     texts = {"pack": PACK, "project": PROJECT, "over_rows": OVER_ROWS, "scatter": SCATTER}
-    arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add"
+    arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add, here"
     wide = [f"{product_name(across)}({arguments})" for across in range(target.vectors, 0, -1)]
     lines = [f"{'el' * bool(n)}if total - first >= {target.vectors - n}:\n    {call}" for n, call in enumerate(wide)]
     text = texts[name].replace("ACROSS", indent("\n".join(lines), " " * 16))
     for word, (depth, pattern) in SIDE_BY_SIDE.items():
         lines = [pattern.format(v=v) for v in range(target.vectors)]
         text = text.replace(f"{word}\n", indent("\n".join(lines), " " * depth) + "\n")
-    text = text.replace("PRODUCT", product_name(target.vectors, fetching=True))
+    text = text.replace("PRODUCT", product_name(target.vectors))
     return text.replace("VECTORS", str(target.vectors)).replace("BLOCK", str(BLOCK)).lstrip("\n")
 
 

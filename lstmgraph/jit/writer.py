@@ -19,8 +19,8 @@ RESERVED = frozenset(
     "r m p q n j i k rows at T W np scalar floats integers element "
     "index put_element load load_part store store_part prefetch splat fill zeros fma less less_equal greater "
     "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
-    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward zero one two "
-    "half".split()
+    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward here zero "
+    "one two half".split()
 )
 
 
