@@ -108,7 +108,7 @@ def _term_calls(
         packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"
         c = f"{pointer}, mine{f' + {_times(at + first)}' if at + first else ''}, {_times(columns)}"
         word = "onward" if term else "afresh"
-        calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {word}, here)")
+        calls.append(f"{product_name(across)}(rows, {a}, {pack}, {packed}, {c}, {K}, {word}, off)")
     return calls
 
 

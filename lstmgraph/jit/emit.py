@@ -15,7 +15,7 @@ from lstmgraph.schedule.levels import blocks
 from lstmgraph.schedule.row_loops import RowLoop, row_loops, values_of
 from lstmgraph.traced import Traced
 
-FIXED = {"unit": 1, "afresh": 0, "onward": 1, "here": 0}  # arguments of tiles
+FIXED = {"unit": 1, "afresh": 0, "onward": 1, "off": 0}  # arguments of tiles
 
 
 def emit(cell: Traced, target: Machine, *, loop: bool, reverse: bool = False, name: str) -> Kernel:

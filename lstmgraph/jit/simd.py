@@ -20,6 +20,7 @@ names in NumPy. A kernel gets its buffers as a pointer to their addresses. No bo
 ``sin``                          within 2 epsilon up to 50,000 (float32) or 3,000,000 (float64); beyond, less exact
 ``total``, ``largest``           of all lanes, in halves: the same bits on every CPU; NaN wins
 ``running_total``                inclusive sums over the lanes; ``running_total_reverse`` from the end
+``prefetch(p, i)``               ask for the line of the cache an element is in; it need not exist
 ``meet(p, n)``                   wait for n threads, which p[0] counts; here between blocks of one step
 ``keep(v, n, s)``, ``lane``      the first n lanes of v, the others s; one lane as a scalar
 ================================ ====================================================================

@@ -263,7 +263,7 @@ def project(buffers, sizes, t0, t1, b0, b1, slot):
     row = sizes[1] * total * W
     add = sizes[3]
     unit = np.int64(1)
-    here = np.int64(0)
+    off = np.int64(0)
     for j in range(sizes[1]):
         first = np.int64(0)
         while first < total:
@@ -293,7 +293,7 @@ BLOCK = 64  # rows of D that are copied side by side, into the first cache, befo
 def support_source(name: str, target: Machine) -> str:
     """Return the source of one of the kernels that serve every cell: pack, project, over_rows, scatter."""
     texts = {"pack": PACK, "project": PROJECT, "over_rows": OVER_ROWS, "scatter": SCATTER}
-    arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add, here"
+    arguments = "rows, a, r * K, K, unit, packed, at * K, c, r * row + at, row, K, add, off"
     wide = [f"{product_name(across)}({arguments})" for across in range(target.vectors, 0, -1)]
     lines = [f"{'el' * bool(n)}if total - first >= {target.vectors - n}:\n    {call}" for n, call in enumerate(wide)]
     text = texts[name].replace("ACROSS", indent("\n".join(lines), " " * 16))

@@ -19,7 +19,7 @@ RESERVED = frozenset(
     "r m p q n j i k rows at T W np scalar floats integers element "
     "index put_element load load_part store store_part prefetch splat fill zeros fma less less_equal greater "
     "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
-    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward here zero "
+    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward off zero "
     "one two half".split()
 )
 
