@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHARE = True  # where bounds are checked, every buffer has memory of its own
 SMALL = 8192  # elements up to which results share memory
-MOVED = 40  # floating-point operations that take as long as moving an element that another core wrote
+MOVED = 40  # floating-point operations that moving an element counts as: two threads then move rows where it pays
 ALL: Rounds = [[[(0, 0, 1, 0, 1, 0)]]]  # of a kernel that does everything in one call
 Table = Callable[[Rows], Any]  # what stands where, as the lengths of a batch have it
 

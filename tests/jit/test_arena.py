@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import pickle
+import sys
 import threading
 import weakref
 
@@ -216,3 +217,24 @@ def test_a_forked_child_starts_afresh():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (kept == 7).all()
     assert arena.free_bytes == 8192
+
+
+def test_no_python_runs_as_a_small_array_dies():
+    """Ctrl-C that came in it would be printed and lost."""
+    arena, called = Arena(), []
+    buffer = arena.take(100, np.float32)
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        del buffer
+    finally:
+        sys.setprofile(before)
+    assert called == [] and arena.free_bytes == 448
+
+
+def test_memory_is_handed_out_once_if_ctrl_c_came_while_it_was_sorted_in():
+    arena = Arena()
+    buffer = arena.take(100, np.float32)
+    del buffer
+    arena._returned[0].memory = None  # as far as an interrupted look had come
+    assert arena.free_bytes == 0 and not arena._leases and not arena._returned
