@@ -12,7 +12,7 @@ from lstmgraph.jit.cache import Module, compile_module
 from lstmgraph.jit.frame import Binding
 from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
-from lstmgraph.jit.player import PLAY, Function
+from lstmgraph.jit.player import PLAY, SIGNATURE, Function
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tile import support_source, tiles_source
 
@@ -87,8 +87,7 @@ class Executor:
     def player(self) -> Function:
         """Return what plays segments."""
         if self._player is None:
-            signature = "int64(int64[::1], int64[::1], int64, int64, int64)"
-            self._player = self._module(PLAY, ("play",), (), "the player of kernels", signature).functions["play"]
+            self._player = self._module(PLAY, ("play",), (), "the player of kernels", SIGNATURE).functions["play"]
         return self._player
 
     def _module(

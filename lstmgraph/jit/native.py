@@ -118,6 +118,7 @@ publish = _native("words i value", types.void, _publish)
 claim = _native("words i", types.int64, _claim)  # set to 1; what it was
 count = _native("words i", types.int64, _count)  # one more; what it was
 pause = _native("", types.void, _pause)
+give_way = _native("", types.void, _give_way)
 call = _native("function buffers sizes t0 t1 b0 b1 slot", types.void, _call)
 copy = _native(
     "target source size",

@@ -4,7 +4,8 @@ A segment is written down as words: for each step its tasks, for each task its c
 a progress word, a claim for each task and a count for each step. The leader opens step after step and waits for those
 who have begun; a task is whose claim it is, so one that comes late, or never, holds nobody up. Tasks of a step whose
 threads wait for each other inside the kernel are begun only if enough threads are there; if not, the leader does what
-stands beside them for one thread.
+stands beside them for one thread. A helper that is done stays awake for a while, away from Python: it is there when the
+next segment begins, and does not ask for Python's lock just when the leader needs it to go on with the results.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after th
 Rounds = Sequence[Tasks]  # one after the other
 ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
 PATIENCE = 50_000  # looks at a shared word, about a millisecond, before Python is asked to sleep
-HEAD, SHARED = 4, 8  # words before the steps; words that the progress has for itself, a line of the cache
+LINGER = 2000  # looks at the bell, some 0.35 ms: about what a training step does in Python
+HEAD, SHARED = 5, 8  # words before the steps; words that the progress has for itself, a line of the cache
 HELPED = 4_000_000  # floating-point operations of a segment below which waking a thread costs more than it brings
 
 
@@ -51,8 +53,9 @@ def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
 
 
 MOVES: tuple[Function, ...] = (copy_rows, clear_rows, take_rows, put_rows)  # sizes: rows, elements and bytes of a row
+SIGNATURE = "int64(int64[::1], int64[::1], int64, int64, int64)"  # of `play`
 PLAY = f'''
-from lstmgraph.jit.native import call, claim, clear, copy, count, pause, peek, publish, words
+from lstmgraph.jit.native import call, claim, clear, copy, count, give_way, pause, peek, publish, words
 
 def perform(memory, place):
     """Do the call whose words lie at a place: move rows, or call a kernel."""
@@ -94,10 +97,19 @@ def lacks(shared, arrivals, helpers, wanted, patience):
         pause()
     return True
 
+def linger(bell):
+    """Stay until a leader begins, for a while; whoever else wants to run here goes first."""
+    heard = peek(bell, 0)
+    for look in range({LINGER}):
+        if peek(bell, 0) != heard:
+            return
+        give_way()
+
 def play(memory, segment, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
     steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
     shared = words(memory.ctypes.data)
+    bell = words(segment[4])
     arrivals = progress + {SHARED}
     claims = arrivals + helpers
     done = claims + tasks
@@ -105,6 +117,8 @@ def play(memory, segment, first, who, patience):
     calls = segment.ctypes.data + 8 * (spans + 2 * tasks)
     if who > {LEADER}:
         publish(shared, arrivals + who - 1, 1)
+    elif who == {LEADER}:
+        count(bell, 0)
     for step in range(first, steps):
         line = {HEAD} + 3 * step
         begin, number, alone = segment[line], segment[line + 1], segment[line + 2]
@@ -129,8 +143,11 @@ def play(memory, segment, first, who, patience):
                     count(shared, done + step)
         if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
             return step
+    if who > {LEADER}:
+        linger(bell)
     return steps
 '''
+_bell = np.zeros(2 * SHARED, np.int64)[SHARED:]  # how often leaders have begun; nothing else lies in its line
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +167,9 @@ class Segment:
     Parameters
     ----------
     words : int64 array
-        Steps, tasks, where the shared words begin, helpers; of each step its first task, their number, and the task
-        in their place or -1; first and last call of each task; the calls, eight words each: function, buffers, sizes,
-        t0, t1, b0, b1, slot.
+        Steps, tasks, where the shared words begin, helpers, where the bell is; of each step its first task, their
+        number, and the task in their place or -1; first and last call of each task; the calls, eight words each:
+        function, buffers, sizes, t0, t1, b0, b1, slot.
     buffers : int
         Addresses before the shared words.
     shared : int
@@ -186,7 +203,8 @@ def write_segment(parts: Sequence[Step], buffers: int) -> Segment:
                 calls += span
     helped = sum([step.work for step in parts]) >= HELPED
     helpers = max([len(step.tasks) for step in parts]) - 1 if helped else 0
-    words = np.array([len(parts), len(tasks) // 2, buffers, helpers, *steps, *tasks, *calls], np.int64)
+    head = [len(parts), len(tasks) // 2, buffers, helpers, address(_bell)]
+    words = np.array([*head, *steps, *tasks, *calls], np.int64)
     return Segment(words, buffers, SHARED + helpers + len(tasks) // 2 + len(parts), helpers, tuple(parts))
 
 

@@ -12,7 +12,10 @@ from lstmgraph.jit.machine import host
 from lstmgraph.jit.player import (
     ALONE,
     LEADER,
+    LINGER,
     PATIENCE,
+    PLAY,
+    SIGNATURE,
     Step,
     clear_rows,
     copy_rows,
@@ -152,6 +155,22 @@ def test_the_pool_helps(player, kernel, monkeypatch):
         play(player, run.segment, run.memory)
         run.check()
     assert asked == [TASKS - 1] * 50
+
+
+def test_a_helper_that_is_done_stays_until_a_leader_begins(player, kernel):
+    text = PLAY.replace(f"range({LINGER})", "range(10**12)")
+    patient = cache.compile_module(text, ("play",), dtype="float32", width=1, title="a player", signature=SIGNATURE)
+    done, other = Counted(kernel), Counted(kernel)
+    player(done.memory, done.segment.words, 0, LEADER, PATIENCE)
+    arguments = (done.memory, done.segment.words, 0, 1, PATIENCE)
+    helper = threading.Thread(target=patient.functions["play"], args=arguments, daemon=True)
+    helper.start()
+    helper.join(0.1)
+    assert helper.is_alive()
+    player(other.memory, other.segment.words, 0, LEADER, PATIENCE)
+    helper.join(20)
+    assert not helper.is_alive()
+    done.check()
 
 
 @pytest.mark.parametrize("threads_that_come", [1, 2, 3])
