@@ -104,12 +104,13 @@ class Replay:
         if self.limits:
             check_index_range(self.traced, taken[0], self.limits)
         memories = [*self.tape.lease(addresses), np.zeros(self.zeros, self.dtype)]
-        for part in fit.played:
-            part.play(addresses)
+        # the results' arrays come first: after the kernels all that Python needs has left the caches
         found = [
             {name: memories[which][elements].reshape(shape) for name, which, elements, shape in group}
             for group in self.results
         ]
+        for part in fit.played:
+            part.play(addresses)
         for number, name in self.shared:
             found[number][name] = found[number][name].copy()
         return found

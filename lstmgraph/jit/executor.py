@@ -17,7 +17,7 @@ from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tile import support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
-SLICE_WORK = 1_000_000  # floating-point operations below which a second thread costs more than it brings
+SLICE_WORK = 300_000  # floating-point operations below which a second thread costs more than it brings
 
 
 @dataclass
