@@ -4,8 +4,9 @@ A segment is written down as words: for each step its tasks, for each task its c
 a progress word, a claim for each task and a count for each step. The leader opens step after step and waits for those
 who have begun; a task is whose claim it is, so one that comes late, or never, holds nobody up. Tasks of a step whose
 threads wait for each other inside the kernel are begun only if enough threads are there; if not, the leader does what
-stands beside them for one thread. A helper that is done stays awake for a while, away from Python: it is there when the
-next segment begins, and does not ask for Python's lock just when the leader needs it to go on with the results.
+stands beside them for one thread. A helper that did a task stays awake for a while, away from Python: it is there when
+the next segment begins, and does not ask for Python's lock just when the leader needs it to go on with the results. One
+that came too late for any goes on at once to what was asked of it since.
 """
 
 from collections.abc import Callable, Sequence
@@ -97,9 +98,8 @@ def lacks(shared, arrivals, helpers, wanted, patience):
         pause()
     return True
 
-def linger(bell):
-    """Stay until a leader begins, for a while; whoever else wants to run here goes first."""
-    heard = peek(bell, 0)
+def linger(bell, heard):
+    """Stay until the bell rings again, for a while; whoever else wants to run here goes first."""
     for look in range({LINGER}):
         if peek(bell, 0) != heard:
             return
@@ -119,6 +119,7 @@ def play(memory, segment, first, who, patience):
         publish(shared, arrivals + who - 1, 1)
     elif who == {LEADER}:
         count(bell, 0)
+    heard = -1
     for step in range(first, steps):
         line = {HEAD} + 3 * step
         begin, number, alone = segment[line], segment[line + 1], segment[line + 2]
@@ -137,6 +138,7 @@ def play(memory, segment, first, who, patience):
         for turn in range(number):
             task = begin + (who + turn) % number
             if who == {ALONE} or claim(shared, claims + task) == 0:
+                heard = peek(bell, 0)  # this leader waits for the task: its next ring is yet to come
                 for each in range(segment[spans + 2 * task], segment[spans + 2 * task + 1]):
                     perform(memory.ctypes.data, calls + 64 * each)
                 if who >= {LEADER}:
@@ -144,7 +146,7 @@ def play(memory, segment, first, who, patience):
         if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
             return step
     if who > {LEADER}:
-        linger(bell)
+        linger(bell, heard)
     return steps
 '''
 _bell = np.zeros(2 * SHARED, np.int64)[SHARED:]  # how often leaders have begun; nothing else lies in its line

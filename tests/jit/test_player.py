@@ -157,17 +157,38 @@ def test_the_pool_helps(player, kernel, monkeypatch):
     assert asked == [TASKS - 1] * 50
 
 
-def test_a_helper_that_is_done_stays_until_a_leader_begins(player, kernel):
+@pytest.fixture(scope="module")
+def patient():
+    """Return a player whose helpers stay for ever."""
     text = PLAY.replace(f"range({LINGER})", "range(10**12)")
-    patient = cache.compile_module(text, ("play",), dtype="float32", width=1, title="a player", signature=SIGNATURE)
-    done, other = Counted(kernel), Counted(kernel)
-    player(done.memory, done.segment.words, 0, LEADER, PATIENCE)
-    arguments = (done.memory, done.segment.words, 0, 1, PATIENCE)
-    helper = threading.Thread(target=patient.functions["play"], args=arguments, daemon=True)
+    module = cache.compile_module(text, ("play",), dtype="float32", width=1, title="a player", signature=SIGNATURE)
+    return module.functions["play"]
+
+
+def begin_to_help(player, run):
+    """Start a thread that helps with a segment."""
+    arguments = (run.memory, run.segment.words, 0, 1, PATIENCE)
+    helper = threading.Thread(target=player, args=arguments, daemon=True)
     helper.start()
+    return helper
+
+
+def test_a_helper_that_did_a_task_stays_until_a_leader_begins(player, patient, kernel):
+    done, other = Counted(kernel), Counted(kernel)
+    done.memory[done.segment.words[2]] = STEPS  # all steps are open: the helper does them all
+    helper = begin_to_help(patient, done)
     helper.join(0.1)
     assert helper.is_alive()
+    done.check()
     player(other.memory, other.segment.words, 0, LEADER, PATIENCE)
+    helper.join(20)
+    assert not helper.is_alive()
+
+
+def test_a_helper_that_came_too_late_does_not_stay(player, patient, kernel):
+    done = Counted(kernel)
+    player(done.memory, done.segment.words, 0, LEADER, PATIENCE)
+    helper = begin_to_help(patient, done)
     helper.join(20)
     assert not helper.is_alive()
     done.check()
