@@ -42,9 +42,11 @@ def clear_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
 
 
 def take_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
-    """Copy rows b0 to b1 from their places."""
+    """Copy rows b0 to b1 from their places; zeros where the place is negative."""
     (target, source, places), (_, _, b0, b1, _) = buffers, span
-    target.reshape(-1, sizes[1])[b0:b1] = source.reshape(-1, sizes[1])[places[b0:b1]]
+    rows, places = target.reshape(-1, sizes[1])[b0:b1], places[b0:b1]
+    rows[:] = 0
+    rows[places >= 0] = source.reshape(-1, sizes[1])[places[places >= 0]]
 
 
 def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
@@ -74,7 +76,9 @@ def perform(memory, place):
     else:
         places = words(buffer[2])
         for row in range(line[5], line[6]):
-            if line[0] == 2:
+            if places[row] < 0:
+                clear(buffer[0] + row * sizes[2], sizes[2])
+            elif line[0] == 2:
                 copy(buffer[0] + row * sizes[2], buffer[1] + places[row] * sizes[2], sizes[2])
             else:
                 copy(buffer[0] + places[row] * sizes[2], buffer[1] + row * sizes[2], sizes[2])

@@ -103,6 +103,20 @@ class Rows:
         return steps * self.B + self.order[within]
 
     @cached_property
+    def packed_places(self) -> Any:
+        """Packed row of each row of the padded sequence [T * B], -1 in padding; None if nothing is padded."""
+        if self.order is None:
+            return None
+        found = np.full(self.T * self.B, -1)
+        found[self.places] = np.arange(self.count)
+        return found
+
+    @cached_property
+    def ranks(self) -> Any:
+        """Where each of the user's rows is by falling length; None if all are full."""
+        return None if self.order is None else np.argsort(self.order)
+
+    @cached_property
     def before(self) -> Any:
         """Row of the history, of the block before each packed row's step; None if they are the first rows."""
         if self.order is None:

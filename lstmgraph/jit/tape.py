@@ -163,16 +163,15 @@ class Tape:
         raw = self._slot((T * B if sequence else B) * width, None)
         self.leaves[key] = raw.slot
         packed = self.take((room if sequence else B) * width)
-        self.take_rows(packed, raw, _places(sequence), width)
+        self.take_rows(packed, raw, (lambda rows: rows.places) if sequence else (lambda rows: rows.order), width)
         return packed
 
     def unpack(self, key: str, name: str, ahead: int, width: int) -> None:
-        """Add steps that lay the rows of a node out in the user's order, zeros in padding, as a result `name`."""
+        """Add a step that lays the rows of a node out in the user's order, zeros in padding, as a result `name`."""
         sequence = ahead == 2
         target = self.take((self.extent.T if sequence else 1) * self.extent.B * width)
-        if sequence:
-            self.clear(target)
-        self.put_rows(target, self.given[key][0], _places(sequence), width)
+        places: Table = (lambda rows: rows.packed_places) if sequence else (lambda rows: rows.ranks)
+        self.take_rows(target, self.given[key][0], places, width)
         self.give(name, target)
         self.unpacked.add(name)
 
@@ -195,7 +194,7 @@ class Tape:
         self._move(clear_rows, (target,), target.count, 1, ALL)
 
     def take_rows(self, target: Ref, source: Ref, places: Table, width: int) -> None:
-        """Add a step that copies rows from their places."""
+        """Add a step that copies rows from their places; zeros where the place is negative."""
         self._move_rows(take_rows, (target, source), places, target.count // max(width, 1), width)
 
     def put_rows(self, target: Ref, source: Ref, places: Table, width: int) -> None:
@@ -292,8 +291,3 @@ class Tape:
             addresses[slot] = address(memory)
             memories.append(memory)
         return memories
-
-
-def _places(sequence: bool) -> Table:
-    """Return which of the user's rows is each row."""
-    return (lambda rows: rows.places) if sequence else (lambda rows: rows.order)

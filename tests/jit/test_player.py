@@ -234,11 +234,13 @@ def test_rows_are_moved_as_in_python(player, width):
     rng = np.random.default_rng(width)
     source = rng.standard_normal(7 * width).astype(np.float32)
     places = rng.permutation(7)[:5]
+    padded = np.where([False, True, False, False, True], -1, places)
     whole, halves = [(0, 5)], [(0, 2), (2, 5)]
     for move, rows, spans, given in (
         (copy_rows, 5, whole, (source[: 5 * width].copy(),)),
         (clear_rows, 5, whole, ()),
         (take_rows, 5, halves, (source, places)),
+        (take_rows, 5, halves, (source, padded)),
         (put_rows, 5, halves, (source[: 5 * width].copy(), places)),
     ):
         found, want = np.full((2, 9 * width), 99, np.float32)
