@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from lstmgraph.errors import GraphError, ParameterError, ShapeError, nearest
 from lstmgraph.forms import fits
 from lstmgraph.graph import is_row, keys_of, node_of
 from lstmgraph.jit.executor import Context
-from lstmgraph.jit.rows import Rows, full_rows, ragged_rows
+from lstmgraph.jit.rows import Rows, full_rows
 from lstmgraph.line import Choice, Line
 from lstmgraph.resets import RESET
 from lstmgraph.sequences import COTANGENT, DIRECTION
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lstmgraph.program import Program
 
 WRT = ("params", "x", "state")
+_INTEGERS = np.dtype(np.int64)
 Sink = tuple[str, str]
 
 
@@ -104,7 +106,7 @@ class Call:
         outputs = {name: line.source(("output", name)) for name in self.engine.sequence.outputs}
         return [(outputs, {}), ({name: line.source(("next", name)) for name in self.program.traced.states}, {})]
 
-    def cotangent_nodes(self, line: Line, wanted: set[str]) -> list[tuple[dict[str, str | None], Arrays]]:
+    def cotangent_nodes(self, line: Line, wanted: frozenset[str]) -> list[tuple[dict[str, str | None], Arrays]]:
         """Return the nodes of cotangents as `cotangent_sinks` does their sinks."""
         return [
             ({name: None if sink is None else line.source(sink) for name, sink in sinks.items()}, likes)
@@ -116,13 +118,13 @@ class Call:
         sequence = self.engine.sequence
         return [("output", name) for name in sequence.outputs] + [("next", name) for name in self.program.traced.states]
 
-    def gradient_sinks(self, line: Line, wanted: set[str]) -> list[tuple[str, str]]:
+    def gradient_sinks(self, line: Line, wanted: frozenset[str]) -> list[tuple[str, str]]:
         """Return the cotangents that were asked for and that there are."""
         kinds = {"params": "parameter", "x": "input", "state": "state"}
         prefixes = tuple(f"{COTANGENT}{kinds[word]}:" for word in WRT if word in wanted)
         return [sink for sink in line.traced.sinks if sink[1].startswith(prefixes)] if prefixes else []
 
-    def choice(self, line: Line, wanted: set[str], phases: tuple[int, ...]) -> Choice:
+    def choice(self, line: Line, wanted: frozenset[str], phases: tuple[int, ...]) -> Choice:
         """Return the stages of some phases that give the results of a plain call, and the cotangents wanted."""
         form = (frozenset(wanted), phases)
         if form not in line.choices:
@@ -213,7 +215,7 @@ class Call:
         moved = {name: of("output", name, value) for name, value in outputs.items()}
         return in_returned_form(moved), {name: of("next", name, value) for name, value in final.items()}
 
-    def collect(self, line: Line, context: Context, wanted: set[str], prefix: str = COTANGENT) -> Gradients:
+    def collect(self, line: Line, context: Context, wanted: frozenset[str], prefix: str = COTANGENT) -> Gradients:
         """Return the cotangents, or what else has this prefix, as the user sees them; zeros for what nothing reads."""
 
         def result(sink: Sink | None, like: Any) -> Any:
@@ -225,7 +227,7 @@ class Call:
         return as_gradients(self.program.traced, *found)
 
     def cotangent_sinks(
-        self, line: Line, wanted: set[str], prefix: str = COTANGENT
+        self, line: Line, wanted: frozenset[str], prefix: str = COTANGENT
     ) -> list[tuple[dict[str, Sink | None], Arrays]]:
         """Return of params, x and state the results with this prefix, and arrays that they are like, by name."""
         leaves, known = self.engine.sequence.leaves, line.cotangent_sinks(prefix)
@@ -244,7 +246,17 @@ def as_gradients(traced: Traced, params: Arrays, x: Arrays, state: Arrays) -> Gr
 
 def rows_of(T: int, B: int, lengths: Any) -> Rows:
     """Return the rows of a batch, or raise for lengths that are none."""
-    return full_rows(T, B) if lengths is None else ragged_rows(T, B, as_lengths(lengths, T, B).tobytes())
+    if lengths is None:
+        return full_rows(T, B)
+    if type(lengths) is not np.ndarray or lengths.dtype is not _INTEGERS:
+        lengths = as_lengths(lengths, T, B)
+    return _ragged_rows(T, B, lengths.shape, lengths.tobytes())
+
+
+@lru_cache(maxsize=16)
+def _ragged_rows(T: int, B: int, shape: tuple[int, ...], lengths: bytes) -> Rows:
+    """Return the rows of a batch with valid steps of each row, those of recent ones without a look at their lengths."""
+    return Rows(T, B, as_lengths(np.frombuffer(lengths, _INTEGERS).reshape(shape), T, B))
 
 
 def make_read_only(y: Any) -> None:
@@ -253,11 +265,18 @@ def make_read_only(y: Any) -> None:
         value.flags.writeable = False
 
 
-def checked_wrt(wrt: Iterable[str]) -> set[str]:
+def checked_wrt(wrt: Iterable[str]) -> frozenset[str]:
     """Return the words of `wrt` as a set, or raise for an unknown one."""
-    if not isinstance(wrt, Iterable):
-        raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
-    wanted = {wrt} if isinstance(wrt, str) else set(wrt)
+    if type(wrt) is not tuple:
+        if not isinstance(wrt, Iterable):
+            raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
+        wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    return _checked_words(wrt)
+
+
+@lru_cache(maxsize=64)
+def _checked_words(words: tuple[str, ...]) -> frozenset[str]:
+    wanted = frozenset(words)
     unknown = wanted - set(WRT)
     if unknown:
         raise GraphError(

@@ -303,7 +303,7 @@ class Program:
         feeds |= call.feeds() | call.cotangents(dy, dstate)
         context = line.context(line.bind(call.params, brief=True), call.rows, feeds)
         line.run(context, line.choose(line.traced.sinks, (0, 1)))
-        return call.collect(line, context, set(WRT), SECOND)
+        return call.collect(line, context, frozenset(WRT), SECOND)
 
     def jvp(
         self,

@@ -29,7 +29,7 @@ class Pullback:
         Which cotangents.
     """
 
-    def __init__(self, bound: "Bound", x: Any, state: Any, ends: Ends, wanted: set[str]) -> None:
+    def __init__(self, bound: "Bound", x: Any, state: Any, ends: Ends, wanted: frozenset[str]) -> None:
         # what the caller puts into dictionaries from now on is not the call's
         x, state = (dict(each) if isinstance(each, Mapping) else each for each in (x, state))
         program, self.bound, self.wanted = bound.program, bound, wanted
@@ -37,7 +37,7 @@ class Pullback:
         self.given = [inputs, *([bound.params] if bound.brief else []), *([] if state is None else [state])]
         self.kinds = ["input", *(["parameter"] if bound.brief else []), *([] if state is None else ["state"])]
         self.replays = program.replays if bound.brief else bound.replays
-        rows, self.form = form_of(program, inputs, state, ends, frozenset(wanted), "apart")
+        rows, self.form = form_of(program, inputs, state, ends, wanted, "apart")
         self.rows = None if rows is None or rows.order is not None else rows  # what is kept of ragged ones is packed
         self.arguments = (x, state, *(ends if self.rows is None else (None, None)))
         self.kept: Arrays = {}  # by node, what the forward pass computes for the backward pass

@@ -31,7 +31,7 @@ def forward_pass(
     line = call.engine.main
     binding = line.bind(call.params, brief=True) if bound is None else bound.binding(line)
     context = line.context(binding, call.rows, call.feeds())
-    fit = line.run(context, call.choice(line, set(), (0,)))
+    fit = line.run(context, call.choice(line, frozenset(), (0,)))
     if rows is not None:
         nodes = call.nodes(line, "input", *(["parameter"] if bound is None else []), *_kinds(state))
         groups = Groups(list(zip(given, nodes, strict=True)), call.result_nodes(line))
@@ -40,13 +40,13 @@ def forward_pass(
 
 
 def both_passes(
-    program: "Program", params: Mapping[str, Any], x: Any, dy: Any, state: Any, ends: Ends, wanted: set[str]
+    program: "Program", params: Mapping[str, Any], x: Any, dy: Any, state: Any, ends: Ends, wanted: frozenset[str]
 ) -> tuple[Any, Arrays, Gradients]:
     """Return outputs, final states and cotangents, for cotangents of the outputs that are known before."""
     inputs = x if type(x) is dict else {program.forms.first: x}
     outputs = dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}
     given = [inputs, params, outputs] if state is None else [inputs, params, outputs, state]
-    rows, form = form_of(program, inputs, state, ends, frozenset(wanted))
+    rows, form = form_of(program, inputs, state, ends, wanted)
     if rows is not None and (found := program.replays.again(form, given, rows)) is not None:
         return in_returned_form(found[0]), found[1], as_gradients(program.traced, *found[2:])
     call = Call(program, program.checked(params), x, state, *ends)

@@ -33,7 +33,7 @@ class StretchPlan:
         Which cotangents are wanted, as `Program.vjp` takes them.
     """
 
-    def __init__(self, call: Call, wanted: set[str]) -> None:
+    def __init__(self, call: Call, wanted: frozenset[str]) -> None:
         self.call, self.wanted = call, wanted
         self.line: Line = call.engine.passes(call.rows.count, apart=True)
         self._forms: dict[str, tuple[int, int]] = {}

@@ -28,7 +28,7 @@ ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
 PATIENCE = 50_000  # looks at a shared word, about a millisecond, before Python is asked to sleep
 LINGER = 2000  # looks at the bell, some 0.35 ms: about what a training step does in Python
 HEAD, SHARED = 5, 8  # words before the steps; words that the progress has for itself, a line of the cache
-HELPED = 2_000_000  # floating-point operations of a segment below which waking a thread costs more than it brings
+HELPED = 2_000_000  # operations in steps of several tasks, below which waking a thread costs more than it brings
 
 
 def copy_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
@@ -207,7 +207,7 @@ def write_segment(parts: Sequence[Step], buffers: int) -> Segment:
             for entry, *span in task:
                 calls += heads[entry]
                 calls += span
-    helped = sum([step.work for step in parts]) >= HELPED
+    helped = sum([step.work for step in parts if len(step.tasks) > 1]) >= HELPED
     helpers = max([len(step.tasks) for step in parts]) - 1 if helped else 0
     head = [len(parts), len(tasks) // 2, buffers, helpers, address(_bell)]
     words = np.array([*head, *steps, *tasks, *calls], np.int64)

@@ -177,12 +177,6 @@ def full_rows(T: int, B: int) -> Rows:
     return Rows(T, B)
 
 
-@lru_cache(maxsize=16)
-def ragged_rows(T: int, B: int, lengths: bytes) -> Rows:
-    """Return the rows of a batch with valid steps of each row, the bytes of int64; recent ones are kept."""
-    return Rows(T, B, np.frombuffer(lengths, np.int64))
-
-
 def stretch_of(rows: Rows, begin: int, end: int) -> Rows:
     """Return the rows of some steps of a batch, the batch's longest row first."""
     if rows.order is None:
