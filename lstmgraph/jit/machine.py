@@ -30,7 +30,7 @@ class Machine:
     @property
     def heights(self) -> tuple[int, ...]:
         """The tile heights that together cover any number of rows."""
-        return tuple(dict.fromkeys(height for height in (self.rows, 4, 2, 1) if height <= self.rows))
+        return tuple(dict.fromkeys(height for height in (self.rows, 4, 3, 2, 1) if height <= self.rows))
 
 
 def machine(dtype: str, width: int, compiled: bool = True) -> Machine:

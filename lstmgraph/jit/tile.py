@@ -22,19 +22,23 @@ def tile_text(rows: int, vectors: int) -> str:
     from what C holds, else from 0. A tall tile fetches, for a later one, what lies `a_next` elements after A.
     """
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
-    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):", "    if add:"]
+    across = ["", " + W", *(f" + across{v}" for v in range(2, vectors))]
+    down = ["", " + a_row", *(f" + down{m}" for m in range(2, rows))]
+    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]  # every step of reckoning costs a millisecond to compile
+    lines += [f"    across{v} = {v} * W" for v in range(2, vectors)]
+    lines += [f"    down{m} = {m} * a_row" for m in range(2, rows)]
+    lines += ["    row0 = c_at", *(f"    row{m} = row{m - 1} + c_row" for m in range(1, rows)), "    if add:"]
     for m in range(rows):
-        lines += [f"        {names[m][v]} = load(c, c_at + {m} * c_row + {v} * W)" for v in range(vectors)]
-    lines.append("    else:")
-    lines += [f"        {name} = zeros()" for row in names for name in row]
-    lines.append("    for k in range(K):")
-    lines += ["        prefetch(a, a_at + a_next + k * a_step)"] * (rows >= TALL)
-    lines += [f"        b{v} = load(b, b_at + (k * {vectors} + {v}) * W)" for v in range(vectors)]
+        lines += [f"        {names[m][v]} = load(c, row{m}{across[v]})" for v in range(vectors)]
+    lines += ["    else:", "        nothing = zeros()", *(f"        {name} = nothing" for row in names for name in row)]
+    lines += ["    for k in range(K):", "        at = a_at + k * a_step", f"        line = b_at + k * {vectors} * W"]
+    lines += ["        prefetch(a, at + a_next)"] * (rows >= TALL)
+    lines += [f"        b{v} = load(b, line{across[v]})" for v in range(vectors)]
     for m in range(rows):
-        lines.append(f"        a{m} = splat(a, a_at + {m} * a_row + k * a_step)")
+        lines.append(f"        a{m} = splat(a, at{down[m]})")
         lines += [f"        {names[m][v]} = fma(a{m}, b{v}, {names[m][v]})" for v in range(vectors)]
     for m in range(rows):
-        lines += [f"    store(c, c_at + {m} * c_row + {v} * W, {names[m][v]})" for v in range(vectors)]
+        lines += [f"    store(c, row{m}{across[v]}, {names[m][v]})" for v in range(vectors)]
     return "\n".join(lines) + "\n"
 
 
@@ -46,13 +50,20 @@ def tiles_source(target: Machine) -> str:
     left the next tile takes; ``product_V(rows, ...)`` is the tile of V registers for that many.
     """
     texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
-    texts.append(_choice("tile_rows(left)", "left >=", {height: f"return {height}" for height in target.heights}))
+    texts.append(_tile_rows(target.heights))
     for vectors in range(1, target.vectors + 1):
         head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
         calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
         texts.append(_choice(head, "rows ==", calls))
     texts += [COPY_ROWS.lstrip(), SHARE.lstrip()]
     return "\n\n".join(texts)
+
+
+def _tile_rows(heights: tuple[int, ...]) -> str:
+    """Return the source of what says how many rows the next tile takes, so that few are not left: they cost as more."""
+    least = {height: height + min(height - 1, TALL - 1) for height in heights[:-1]}
+    lines = [f"    if left == {height} or left >= {least[height]}:\n        return {height}" for height in least]
+    return "\n".join(["def tile_rows(left):", *lines, "    return 1\n"])
 
 
 def product_name(vectors: int) -> str:

@@ -14,7 +14,9 @@ from simd_kernels import compiled
 
 import lstmgraph as lg
 from lstmgraph.jit import simd
+from lstmgraph.jit.cache import compile_module
 from lstmgraph.jit.machine import host, machine
+from lstmgraph.jit.tile import tiles_source
 from lstmgraph.testing import TOLERANCE, meaning, random_feeds, results
 
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -120,6 +122,19 @@ def test_only_parameters_tell_the_targets_apart(width, tile):
     assert (target.rows, target.vectors) == tile and target.heights[0] == tile[0] and target.heights[-1] == 1
     assert host("float32") == machine("float32", simd.host_width("float32"))
     assert sorted(set(target.heights), reverse=True) == list(target.heights)
+
+
+@pytest.mark.parametrize("width", [16, 1])
+def test_tiles_cover_any_number_of_rows_and_none_computes_one_row_that_others_could_have(width):
+    target = machine("float32", width)
+    module = compile_module(tiles_source(target), (), dtype="float32", width=width, compiled=False)
+    for rows in range(1, 50):
+        left, taken = rows, []
+        while left:
+            taken.append(module.functions["tile_rows"](left))
+            left -= taken[-1]
+        assert set(taken) <= set(target.heights) and taken == sorted(taken, reverse=True)
+        assert taken.count(1) <= (rows == 1 if width > 1 else rows % 2)
 
 
 ARM = """
