@@ -126,7 +126,7 @@ class Call:
 
     def choice(self, line: Line, wanted: frozenset[str], phases: tuple[int, ...]) -> Choice:
         """Return the stages of some phases that give the results of a plain call, and the cotangents wanted."""
-        form = (frozenset(wanted), phases)
+        form = (wanted, phases)
         if form not in line.choices:
             line.choices[form] = line.choose(self.plain_sinks() + self.gradient_sinks(line, wanted), phases)
         return line.choices[form]

@@ -76,12 +76,12 @@ def perform(memory, place):
     else:
         places = words(buffer[2])
         for row in range(line[5], line[6]):
-            if places[row] < 0:
-                clear(buffer[0] + row * sizes[2], sizes[2])
-            elif line[0] == 2:
-                copy(buffer[0] + row * sizes[2], buffer[1] + places[row] * sizes[2], sizes[2])
-            else:
+            if line[0] == 3:
                 copy(buffer[0] + places[row] * sizes[2], buffer[1] + row * sizes[2], sizes[2])
+            elif places[row] < 0:
+                clear(buffer[0] + row * sizes[2], sizes[2])
+            else:
+                copy(buffer[0] + row * sizes[2], buffer[1] + places[row] * sizes[2], sizes[2])
 
 def waits(shared, place, least, patience):
     """Wait until a shared word has grown to a number; say whether patience was lost."""

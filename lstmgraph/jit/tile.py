@@ -24,7 +24,7 @@ def tile_text(rows: int, vectors: int) -> str:
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
     across = ["", " + W", *(f" + across{v}" for v in range(2, vectors))]
     down = ["", " + a_row", *(f" + down{m}" for m in range(2, rows))]
-    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]  # every step of reckoning costs a millisecond to compile
+    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]  # each sum or product here takes a millisecond to compile
     lines += [f"    across{v} = {v} * W" for v in range(2, vectors)]
     lines += [f"    down{m} = {m} * a_row" for m in range(2, rows)]
     lines += ["    row0 = c_at", *(f"    row{m} = row{m - 1} + c_row" for m in range(1, rows)), "    if add:"]
@@ -60,7 +60,7 @@ def tiles_source(target: Machine) -> str:
 
 
 def _tile_rows(heights: tuple[int, ...]) -> str:
-    """Return the source of what says how many rows the next tile takes, so that few are not left: they cost as more."""
+    """Return the source of what says how many rows the next tile takes: not so many that the last one has very few."""
     least = {height: height + min(height - 1, TALL - 1) for height in heights[:-1]}
     lines = [f"    if left == {height} or left >= {least[height]}:\n        return {height}" for height in least]
     return "\n".join(["def tile_rows(left):", *lines, "    return 1\n"])
