@@ -34,6 +34,7 @@ class Bound:
         self._first = program.traced.inputs[0]
         shape = features(program.traced.leaves[f"input:{self._first}"].shape)
         self._row = tuple(int(resize(dim, program.sizes)) for dim in shape)
+        self._dtype = program.forms.inputs[0][2]
         self._learned = program.learned
         self.replays = Replays()
         self._idle: dict[tuple[int, ...], list[Stepper]] = {}  # by shape of x; one that a thread uses is in no list
@@ -55,7 +56,7 @@ class Bound:
         """
         given = x if type(x) is dict else {self._first: x}
         first: Any = given.get(self._first)
-        idle = self._idle.get(first.shape) if type(first) is np.ndarray else None
+        idle = self._idle.get(first.shape) if type(first) is np.ndarray and first.dtype is self._dtype else None
         if idle is None:
             idle = self._idle_steppers(first)
         if idle is not None and (state is not None or not self._learned):
@@ -64,15 +65,18 @@ class Bound:
             except IndexError:  # other threads use them all
                 stepper = Stepper(self, len(first))
             try:
-                if stepper.take(given, state):
-                    return stepper.step()
+                found = stepper.step(given, stepper.zeros if state is None else state)
             finally:
                 idle.append(stepper)
+            if found is not None:
+                return found
         return self._checked_step(x, state)
 
     def _idle_steppers(self, first: Any) -> list[Stepper] | None:
         """Return the steppers for as many rows as an input has, none yet; None if it is no row or of another shape."""
-        if type(first) is not np.ndarray or not first.size or first.shape[1:] != self._row:
+        if type(first) is not np.ndarray or first.dtype is not self._dtype:
+            return None
+        if not first.size or first.shape[1:] != self._row:
             return None
         if len(self._idle) >= STEPPERS:
             self._idle.clear()

@@ -51,6 +51,15 @@ def test_other_types_and_partial_states_take_the_careful_way_to_the_same_bits():
     zeros = {name: np.zeros_like(value) for name, value in feeds.state.items()}
     for other in (x.tolist(), np.asfortranarray(x), x.astype(">f8"), np.repeat(x, 2, 1)[:, ::2], {"x": x}):
         assert np.array_equal(bound.step(other, feeds.state)[0], bound.step(x, feeds.state)[0])
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for alike in (frozen, np.repeat(x, 2, 0)[::2], np.repeat(x, 2, 1)[:, ::2], x[:, ::-1].copy()[:, ::-1]):
+        state = {name: np.asfortranarray(value) for name, value in feeds.state.items()}
+        assert np.array_equal(bound.step(alike, state)[0], bound.step(x, feeds.state)[0])
+    for kind in ("float16", "float32", "longdouble", "int32", "int64"):
+        state = {**feeds.state, "c": (4 * feeds.state["c"]).astype(kind)}
+        same = {**feeds.state, "c": state["c"].astype(program.dtype)}
+        assert np.array_equal(bound.step(x, state)[0], bound.step(x, same)[0]), kind
     assert equal(bound.step(x)[1], bound.step(x, zeros)[1])
     partial = {"h": feeds.state["h"]}
     assert equal(bound.step(x, partial)[1], bound.step(x, {**zeros, **partial})[1])
@@ -103,7 +112,7 @@ def test_a_step_takes_no_memory_but_that_of_its_results():
         for _ in range(5):
             y, state = bound.step(x, state)
         for _ in range(20):  # a state has 65,536 bytes, x 10,240
-            assert peak_of(lambda: stepper.take({"x": x}, state)) < 4_000
+            assert peak_of(lambda: stepper.take(x, *state.values())) < 4_000
             assert all(peak_of(thunk) < 4_000 for thunk in stepper.thunks)
             assert peak_of(lambda: bound.step(x, state)) < returned + 4_000
         growth = []
@@ -199,10 +208,10 @@ def test_a_step_that_is_interrupted_leaves_the_bind_usable(in_numpy):
     def interrupted():
         raise KeyboardInterrupt
 
-    thunks, stepper.thunks = stepper.thunks, [*stepper.thunks[:-1], interrupted]
+    last, stepper.thunks[-1] = stepper.thunks[-1], interrupted
     with pytest.raises(KeyboardInterrupt):
         bound.step(x, want[1])
-    stepper.thunks = thunks
+    stepper.thunks[-1] = last
     assert bound._idle[x.shape] == [stepper]
     again = bound.step(x, feeds.state)
     assert np.array_equal(again[0], want[0]) and equal(again[1], want[1])

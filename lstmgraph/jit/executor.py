@@ -56,7 +56,7 @@ class Executor:
         self.compiled = target.compiled
         self._tiles: Module | None = None
         self._functions: dict[str, Function] = {}
-        self._player: Function | None = None
+        self._player: Module | None = None
 
     def take(self, count: int) -> Array:
         """Lease a buffer of elements that begins a line of the cache; it goes back by itself when nobody holds it."""
@@ -86,9 +86,16 @@ class Executor:
 
     def player(self) -> Function:
         """Return what plays segments."""
+        return self._player_module().functions["play"]
+
+    def _player_module(self) -> Module:
         if self._player is None:
-            self._player = self._module(PLAY, ("play",), (), "the player of kernels", SIGNATURE).functions["play"]
+            self._player = self._module(PLAY, ("play",), (), "the player of kernels", SIGNATURE)
         return self._player
+
+    def playing(self, source: str, name: str, title: str, signature: str) -> Function:
+        """Return the compiled function of a text that calls the player itself."""
+        return self._module(source, (name,), (self._player_module(),), title, signature).functions[name]
 
     def _module(
         self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str, signature: str | None = None

@@ -96,13 +96,14 @@ class Played:
         """Return how it runs on a frame's memory; words that threads share must be new each time."""
         if self.segment.helpers:
             return partial(self.play, frame.addresses)
-        return playing_alone(self.player, self.segment, self._memory(frame.addresses))
+        return playing_alone(self.player, self.segment, self.memory(frame.addresses))
 
     def play(self, addresses: Array) -> None:
         """Run them on the memory at these addresses, by slot."""
-        play(self.player, self.segment, self._memory(addresses))
+        play(self.player, self.segment, self.memory(addresses))
 
-    def _memory(self, addresses: Array) -> Array:
+    def memory(self, addresses: Array) -> Array:
+        """Return the words that a playing needs: where the buffers lie, then what threads share, all zero."""
         memory = self.blank.copy()
         memory[: len(self.slots)] += addresses.take(self.slots)
         return memory
