@@ -85,7 +85,7 @@ class Rows:
         """First row of each block of a state's history: before the first step, then after each step; and the end."""
         active = np.full(self.T, self.B, np.int64)
         if self.order is not None:
-            active = (self.sorted_lengths[None, :] > np.arange(self.T)[:, None]).sum(1)
+            active -= np.cumsum(np.bincount(self.sorted_lengths, minlength=self.T + 1))[: self.T]
         return np.concatenate([[0, self.B], self.B + np.cumsum(active)]).astype(np.int64)
 
     @cached_property
@@ -98,9 +98,14 @@ class Rows:
         """Row of the padded sequence [T * B] of each packed row; None if nothing is padded."""
         if self.order is None:
             return None
-        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
-        within = np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+        steps, within = self._steps
         return steps * self.B + self.order[within]
+
+    @cached_property
+    def _steps(self) -> tuple[Array, Array]:
+        """Step of each packed row, and its place among the step's rows."""
+        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
+        return steps, np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
 
     @cached_property
     def packed_places(self) -> Any:
@@ -121,8 +126,8 @@ class Rows:
         """Row of the history, of the block before each packed row's step; None if they are the first rows."""
         if self.order is None:
             return None
-        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
-        return self.starts[steps] + np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+        steps, within = self._steps
+        return self.starts[steps] + within
 
     @cached_property
     def ends(self) -> Array:
@@ -141,9 +146,16 @@ class Rows:
 
     def slices(self, parts: int) -> list[tuple[int, int]]:
         """Return the rows of each of some threads, about as many steps for each."""
-        if self.order is None:
-            return threads.slices(self.B, parts)
-        return threads.balanced_slices(self.sorted_lengths, parts)
+        if parts not in self._cuts:
+            whole = self.order is None
+            self._cuts[parts] = (
+                threads.slices(self.B, parts) if whole else threads.balanced_slices(self.sorted_lengths, parts)
+            )
+        return self._cuts[parts]
+
+    @cached_property
+    def _cuts(self) -> dict[int, list[tuple[int, int]]]:
+        return {}
 
     def pack(self, padded: Array) -> Array:
         """Return the valid rows [count * n] of a sequence [T, B, n] or [T, B]."""

@@ -138,6 +138,8 @@ def slices(total: int, parts: int) -> list[tuple[int, int]]:
     [(0, 3), (3, 6), (6, 8), (8, 10)]
     """
     parts = max(1, min(parts, total))
+    if parts == 1:
+        return [(0, total)] if total > 0 else []
     each, longer = divmod(max(total, 0), parts)
     cuts = [i * each + min(i, longer) for i in range(parts + 1)]
     return [(a, b) for a, b in itertools.pairwise(cuts) if a < b]

@@ -102,7 +102,7 @@ def test_limits_end_training(tiny, make_model):
     assert len(model.fit(tiny.x, tiny.y, steps=3, epochs=2)) == 2
     assert len(model.fit(tiny.x, tiny.y, steps=0)) == len(model.fit(tiny.x, tiny.y, epochs=0)) == 0
     history = model.fit(tiny.x, tiny.y, seconds=0.05)
-    assert 0.05 <= history[-1].seconds < 5 and len(history) >= 1
+    assert 0.04 < history[-1].seconds < 5 and len(history) >= 1  # written down a moment before the clock says stop
 
 
 def test_schedules_scale_the_learning_rate(tiny, make_model):
