@@ -8,6 +8,7 @@ import numpy as np
 from lstmgraph.border import Arrays
 from lstmgraph.graph import features, resize
 from lstmgraph.jit.intake import NOTHING, intake
+from lstmgraph.jit.player import Segment
 from lstmgraph.jit.rows import full_rows
 from lstmgraph.jit.steps import Played
 from lstmgraph.traced import Traced
@@ -72,28 +73,25 @@ class Stepper:
         context = line.context(bound.binding(line), full_rows(1, B), feeds)
         sinks = [("output", name) for name in sequence.outputs] + [("next", name) for name in traced.states]
         self.frame = line.open(context, line.choose(sinks, (0,)))
-        parts = self.frame.fit.parts
         self.thunks = self.frame.thunks()
-        begun = parts[0] if parts and not self.limits else None
-        if isinstance(begun, Played) and not begun.segment.helpers:
-            self.thunks = self.thunks[1:]
-            played = begun.segment, begun.memory(self.frame.addresses)
-        else:
-            played = NOTHING
-        self.take = intake(program.executor, [*inputs.values(), *states.values()], *played)
+        self.take = intake(program.executor, [*inputs.values(), *states.values()], *self._begun())
         self.outputs = {
             name: of_one_step(sequence, name, line.view(context, ("output", name))) for name in sequence.outputs
         }
         self.finals = {name: line.view(context, ("next", name)) for name in traced.states}
-        names = {
-            "take": self.take,
-            "thunks": self.thunks,
-            "in_range": self._in_range,
-            **{f"output{place}": value for place, value in enumerate(self.outputs.values())},
-            **{f"state{place}": value for place, value in enumerate(self.finals.values())},
-        }
+        names: dict[str, Any] = {"take": self.take, "thunks": self.thunks, "in_range": self._in_range}
+        names |= {f"output{place}": value for place, value in enumerate(self.outputs.values())}
+        names |= {f"state{place}": value for place, value in enumerate(self.finals.values())}
         exec(self._source(), names)
         self.step: Step = names["step"]
+
+    def _begun(self) -> tuple[Segment, Any]:
+        """Take the first thunk away, if it can be played as soon as the arrays are in, and return what it plays."""
+        first = self.frame.fit.parts[0] if self.thunks else None
+        if self.limits or not isinstance(first, Played) or first.segment.helpers:
+            return NOTHING
+        del self.thunks[0]
+        return first.segment, first.memory(self.frame.addresses)
 
     def _source(self) -> str:
         """Return the text of what runs a step: with all names in place it takes two thirds of the time of loops."""

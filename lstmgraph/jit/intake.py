@@ -1,10 +1,11 @@
 """Takes the arrays of a step in: one call from Python looks at them, copies them and plays what computes with them.
 
-Machine code looks at an array in some twenty nanoseconds, Python in some three hundred.
+It takes a third of the time that the same takes in Python.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Intake = Callable[..., bool]  # of arrays; whether they were those that were exp
 NOTHING = write_segment([], 0), np.zeros(SHARED, np.int64)
 
 COPIES = '''
-from lstmgraph.jit.native import copy, words
+from lstmgraph.jit.native import copy
 
 def copy_1(target, a):
     """Copy an array [B]."""
@@ -43,18 +44,18 @@ def intake_source(ranks: Sequence[int]) -> str:
 
     Of each array `places` holds the address to which it goes and the shape that it must have.
     """
-    names = [f"a{number}" for number in range(len(ranks))]
-    lines, place = [], 0
-    for name, rank in zip(names, ranks, strict=True):
-        sizes = [f"{name}.shape[{axis}] != places[{place + 1 + axis}]" for axis in range(rank)]
-        lines += [f"    if {' or '.join(sizes)}:", "        return False"]
-        place += 1 + rank
-    place = 0
-    for name, rank in zip(names, ranks, strict=True):
-        lines.append(f"    copy_{rank}(places[{place}], {name})")
-        place += 1 + rank
-    head = f"\ndef take(places, memory, segment, {', '.join(names)}):"
-    return "\n".join([COPIES + head, *lines, f"    play(memory, segment, 0, {ALONE}, {PATIENCE})", "    return True\n"])
+    starts = accumulate((1 + rank for rank in ranks), initial=0)
+    arrays = [(f"a{number}", start, rank) for number, (start, rank) in enumerate(zip(starts, ranks, strict=False))]
+    wrong = [f"{a}.shape[{axis}] != places[{start + 1 + axis}]" for a, start, rank in arrays for axis in range(rank)]
+    lines = [
+        f"def take(places, memory, segment, {', '.join([a for a, _, _ in arrays])}):",
+        f"    if {' or '.join(wrong)}:",
+        "        return False",
+        *[f"    copy_{rank}(places[{start}], {a})" for a, start, rank in arrays],
+        f"    play(memory, segment, 0, {ALONE}, {PATIENCE})",
+        "    return True",
+    ]
+    return COPIES + "\n" + "\n".join(lines) + "\n"
 
 
 def intake(executor: Executor, owns: Sequence[Array], segment: Segment, memory: Array) -> Intake:
