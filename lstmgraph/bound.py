@@ -56,9 +56,11 @@ class Bound:
         """
         given = x if type(x) is dict else {self._first: x}
         first: Any = given.get(self._first)
-        idle = self._idle.get(first.shape) if type(first) is np.ndarray and first.dtype is self._dtype else None
-        if idle is None:
-            idle = self._idle_steppers(first)
+        idle = None
+        if type(first) is np.ndarray and first.dtype is self._dtype:
+            idle = self._idle.get(first.shape)
+            if idle is None:
+                idle = self._idle_steppers(first)
         if idle is not None and (state is not None or not self._learned):
             try:
                 stepper = idle.pop()
@@ -73,10 +75,8 @@ class Bound:
         return self._checked_step(x, state)
 
     def _idle_steppers(self, first: Any) -> list[Stepper] | None:
-        """Return the steppers for as many rows as an input has, none yet; None if it is no row or of another shape."""
-        if type(first) is not np.ndarray or first.dtype is not self._dtype:
-            return None
-        if not first.size or first.shape[1:] != self._row:
+        """Return the steppers for as many rows as an input has, none yet; None if it is of another shape."""
+        if not first.size or first.ndim == 0 or first.shape[1:] != self._row:
             return None
         if len(self._idle) >= STEPPERS:
             self._idle.clear()

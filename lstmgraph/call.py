@@ -255,7 +255,7 @@ def rows_of(T: int, B: int, lengths: Any) -> Rows:
 
 @lru_cache(maxsize=16)
 def _ragged_rows(T: int, B: int, shape: tuple[int, ...], lengths: bytes) -> Rows:
-    """Return the rows of a batch with valid steps of each row, those of recent ones without a look at their lengths."""
+    """Return the rows of a batch with valid steps of each row; those that came before are not looked at again."""
     return Rows(T, B, as_lengths(np.frombuffer(lengths, _INTEGERS).reshape(shape), T, B))
 
 
@@ -267,22 +267,13 @@ def make_read_only(y: Any) -> None:
 
 def checked_wrt(wrt: Iterable[str]) -> frozenset[str]:
     """Return the words of `wrt` as a set, or raise for an unknown one."""
-    if type(wrt) is not tuple:
-        if not isinstance(wrt, Iterable):
-            raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
-        wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-    return _checked_words(wrt)
-
-
-@lru_cache(maxsize=64)
-def _checked_words(words: tuple[str, ...]) -> frozenset[str]:
-    wanted = frozenset(words)
-    unknown = wanted - set(WRT)
+    if not isinstance(wrt, Iterable):
+        raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
+    words = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    unknown = [word for word in words if word not in WRT]
     if unknown:
-        raise GraphError(
-            f"wrt: got {sorted(unknown)}, expected any of {', '.join(WRT)}{nearest(str(min(unknown)), WRT)}"
-        )
-    return wanted
+        raise GraphError(f"wrt: got {unknown}, expected any of {', '.join(WRT)}{nearest(str(unknown[0]), WRT)}")
+    return frozenset(words)
 
 
 def find_labels(sequence: Traced, names: Any) -> dict[str, tuple[str, str]]:

@@ -1,6 +1,7 @@
 """One step after the other: a program over memory that every step uses again, for streaming."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Stepper:
 
         inputs: Arrays = {name: zeros(f"input:{name}") for name in traced.inputs}
         states: Arrays = {name: zeros(f"state:{name}") for name in traced.states}
-        self.limits = [(inputs[name], limit) for name, limit in program.index_limits.items()]
+        limits = [(inputs[name], limit) for name, limit in program.index_limits.items()]
         self.inputs = tuple(inputs)
         self.zeros = {name: np.zeros_like(own) for name, own in states.items()}
         feeds = {f"input:{name}": value[None] for name, value in inputs.items()}
@@ -74,26 +75,27 @@ class Stepper:
         sinks = [("output", name) for name in sequence.outputs] + [("next", name) for name in traced.states]
         self.frame = line.open(context, line.choose(sinks, (0,)))
         self.thunks = self.frame.thunks()
-        self.take = intake(program.executor, [*inputs.values(), *states.values()], *self._begun())
+        begun = NOTHING if limits else self._begun()
+        self.take = intake(program.executor, [*inputs.values(), *states.values()], *begun)
         self.outputs = {
             name: of_one_step(sequence, name, line.view(context, ("output", name))) for name in sequence.outputs
         }
         self.finals = {name: line.view(context, ("next", name)) for name in traced.states}
-        names: dict[str, Any] = {"take": self.take, "thunks": self.thunks, "in_range": self._in_range}
+        names: dict[str, Any] = {"take": self.take, "thunks": self.thunks, "in_range": partial(_in_range, limits)}
         names |= {f"output{place}": value for place, value in enumerate(self.outputs.values())}
         names |= {f"state{place}": value for place, value in enumerate(self.finals.values())}
-        exec(self._source(), names)
-        self.step: Step = names["step"]
+        exec(self._source(checked=bool(limits)), names)
+        self.step: Step = names.pop("step")  # its globals are the names: no ring that only the collector would find
 
     def _begun(self) -> tuple[Segment, Any]:
-        """Take the first thunk away, if it can be played as soon as the arrays are in, and return what it plays."""
+        """Take the first part away, if one thread plays it, and return it: the intake goes on with it."""
         first = self.frame.fit.parts[0] if self.thunks else None
-        if self.limits or not isinstance(first, Played) or first.segment.helpers:
+        if not isinstance(first, Played) or first.segment.helpers:
             return NOTHING
         del self.thunks[0]
         return first.segment, first.memory(self.frame.addresses)
 
-    def _source(self) -> str:
+    def _source(self, checked: bool) -> str:
         """Return the text of what runs a step: with all names in place it takes two thirds of the time of loops."""
         given = [f"x[{name!r}]" for name in self.inputs] + [f"state[{name!r}]" for name in self.finals]
         outputs = {name: f"output{place}.copy()" for place, name in enumerate(self.outputs)}
@@ -103,12 +105,13 @@ class Stepper:
             inputs=len(self.inputs),
             states=len(self.finals),
             given=", ".join(given),
-            checked=" and in_range()" * bool(self.limits),
+            checked=" and in_range()" * checked,
             results=f"{y}, {_dictionary(finals)}",
         )
 
-    def _in_range(self) -> bool:
-        return all(index.min() >= 0 and index.max() < limit for index, limit in self.limits)
+
+def _in_range(limits: list[tuple[Any, int]]) -> bool:
+    return all(index.min() >= 0 and index.max() < limit for index, limit in limits)
 
 
 def _dictionary(values: dict[str, str]) -> str:

@@ -1,8 +1,15 @@
-"""For every test: how generated source is run, and how often garbage is collected."""
+"""For every test: how generated source is run, how often garbage is collected, and that Ctrl-C acts."""
 
 import gc
+import signal
 
 import pytest
+
+
+def pytest_configure():
+    """Let Ctrl-C act in tests that press it, and in their processes: a shell's background jobs begin without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():

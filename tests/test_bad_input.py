@@ -249,6 +249,8 @@ COTANGENTS = {
         lg.LstmGraphError,
         ["wrt", "param", "params, x, state", "nearest: params"],
     ),
+    "wrt of lists": (lambda c: c.vjp(wrt=(["x"],)), lg.LstmGraphError, ["wrt", "['x']", "params, x, state"]),
+    "wrt of many kinds": (lambda c: c.vjp(wrt=(1, "a")), lg.LstmGraphError, ["wrt", "1", "params, x, state"]),
     "wrt a number": (lambda c: c.vjp(wrt=3), lg.LstmGraphError, ["wrt", "3", "params, x, state"]),
     "unknown layer": (
         lambda c: c.program.record(c.params, c.x, ["forgot"]),

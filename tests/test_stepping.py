@@ -1,8 +1,10 @@
 """One step after the other: the full run bit for bit, over memory of its own, from any number of threads."""
 
+import gc
 import sys
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from runs import equal, feeds_of, program_of
 
 import lstmgraph as lg
 from lstmgraph.bound import STEPPERS
-from lstmgraph.errors import LstmGraphError
+from lstmgraph.errors import LstmGraphError, ShapeError
 from lstmgraph.testing import by_name
 
 # compiled, and in NumPy with checked bounds: indices, several inputs and outputs, states passed on or fixed
@@ -126,6 +128,23 @@ def test_a_step_takes_no_memory_but_that_of_its_results():
         tracemalloc.stop()
 
 
+def test_a_bind_that_nobody_holds_is_gone_at_once():
+    program = program_of("lstm", "compiled")
+    feeds = feeds_of(program, 1, 2, seed=8)
+    bound = program.bind(feeds.params)
+    bound.step(feeds.x["x"][0])
+    (steppers,) = bound._idle.values()
+    known = weakref.ref(steppers[0])
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        del bound, steppers
+        assert known() is None
+    finally:
+        if collects:
+            gc.enable()
+
+
 def test_many_numbers_of_rows_keep_a_bounded_memory():
     program = program_of("lstm", "compiled")
     feeds = feeds_of(program, 1, 40, seed=4)
@@ -193,8 +212,9 @@ def test_a_step_that_is_refused_leaves_the_bind_usable(wrong, in_numpy):
     want = bound.step(np.array([3]), feeds.state)[0]
     with pytest.raises(LstmGraphError, match="index"):
         bound.step(wrong, feeds.state)
-    with pytest.raises(LstmGraphError):
-        bound.step(np.array([[3]]), feeds.state)
+    for other in (np.array([[3]]), np.array(3), np.int64(3), 3):
+        with pytest.raises(ShapeError, match="one step"):
+            bound.step(other, feeds.state)
     assert np.array_equal(bound.step(np.array([3]), feeds.state)[0], want)
 
 

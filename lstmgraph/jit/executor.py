@@ -17,7 +17,7 @@ from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tile import support_source, tiles_source
 
 Array = np.ndarray[Any, Any]
-SLICE_WORK = 300_000  # floating-point operations below which a second thread costs more than it brings
+SLICE_WORK = 300_000  # floating-point operations of a thread's share: less is not worth dealing out
 
 
 @dataclass
@@ -93,8 +93,8 @@ class Executor:
             self._player = self._module(PLAY, ("play",), (), "the player of kernels", SIGNATURE)
         return self._player
 
-    def playing(self, source: str, name: str, title: str, signature: str) -> Function:
-        """Return the compiled function of a text that calls the player itself."""
+    def function_with_player(self, source: str, name: str, title: str, signature: str) -> Function:
+        """Return the compiled function of a text that calls the player's functions."""
         return self._module(source, (name,), (self._player_module(),), title, signature).functions[name]
 
     def _module(

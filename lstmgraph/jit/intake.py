@@ -12,7 +12,7 @@ import numpy as np
 
 from lstmgraph.jit.arena import address
 from lstmgraph.jit.executor import Executor
-from lstmgraph.jit.player import ALONE, PATIENCE, SHARED, Segment, write_segment
+from lstmgraph.jit.player import SHARED, Segment, write_segment
 
 Array = np.ndarray[Any, Any]
 Intake = Callable[..., bool]  # of arrays; whether they were those that were expected
@@ -52,7 +52,7 @@ def intake_source(ranks: Sequence[int]) -> str:
         f"    if {' or '.join(wrong)}:",
         "        return False",
         *[f"    copy_{rank}(places[{start}], {a})" for a, start, rank in arrays],
-        f"    play(memory, segment, 0, {ALONE}, {PATIENCE})",
+        "    play_alone(memory, segment)",
         "    return True",
     ]
     return COPIES + "\n" + "\n".join(lines) + "\n"
@@ -67,7 +67,9 @@ def intake(executor: Executor, owns: Sequence[Array], segment: Segment, memory: 
         return partial(_take, owns)
     kinds = [f"Array({own.dtype}, {own.ndim}, 'A', readonly=True)" for own in owns]
     signature = f"boolean(int64[::1], int64[::1], int64[::1], {', '.join(kinds)})"
-    take = executor.playing(intake_source([own.ndim for own in owns]), "take", "the intake of a step", signature)
+    take = executor.function_with_player(
+        intake_source([own.ndim for own in owns]), "take", "the intake of a step", signature
+    )
     places = np.array([word for own in owns for word in (address(own), *own.shape)], np.int64)
     return partial(take, places, memory, segment.words)
 

@@ -26,9 +26,9 @@ Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after th
 Rounds = Sequence[Tasks]  # one after the other
 ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
 PATIENCE = 50_000  # looks at a shared word, about a millisecond, before Python is asked to sleep
-LINGER = 2000  # looks at the bell, some 0.35 ms: about what a training step does in Python
+LINGER, LOOKS = 16, 500  # times so many looks at the bell, some 0.3 ms: about what a training step does in Python
 HEAD, SHARED = 5, 8  # words before the steps; words that the progress has for itself, a line of the cache
-HELPED = 2_000_000  # operations in steps of several tasks, below which waking a thread costs more than it brings
+HELPED = 2_000_000  # operations of all that was dealt out, below which one thread does it: another would have to wake
 
 
 def copy_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
@@ -103,25 +103,45 @@ def lacks(shared, arrivals, helpers, wanted, patience):
     return True
 
 def linger(bell, heard):
-    """Stay until the bell rings again, for a while; whoever else wants to run here goes first."""
-    for look in range({LINGER}):
-        if peek(bell, 0) != heard:
-            return
+    """Stay until the bell rings again, for a while; now and then whoever else wants to run here goes first."""
+    for turn in range({LINGER}):
+        for look in range({LOOKS}):
+            if peek(bell, 0) != heard:
+                return
+            pause()
         give_way()
+
+def do_task(memory, segment, task):
+    """Do the calls of a task, one after the other."""
+    spans = {HEAD} + 3 * segment[0]
+    calls = segment.ctypes.data + 8 * (spans + 2 * segment[1])
+    for each in range(segment[spans + 2 * task], segment[spans + 2 * task + 1]):
+        perform(memory.ctypes.data, calls + 64 * each)
+
+def play_alone(memory, segment):
+    """Run a segment on this thread only."""
+    for step in range(segment[0]):
+        line = {HEAD} + 3 * step
+        begin, number, alone = segment[line], segment[line + 1], segment[line + 2]
+        if alone >= 0:
+            begin, number = alone, 1
+        for task in range(begin, begin + number):
+            do_task(memory, segment, task)
 
 def play(memory, segment, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
     steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
+    if who == {ALONE}:
+        play_alone(memory, segment)
+        return steps
     shared = words(memory.ctypes.data)
     bell = words(segment[4])
     arrivals = progress + {SHARED}
     claims = arrivals + helpers
     done = claims + tasks
-    spans = {HEAD} + 3 * steps
-    calls = segment.ctypes.data + 8 * (spans + 2 * tasks)
     if who > {LEADER}:
         publish(shared, arrivals + who - 1, 1)
-    elif who == {LEADER}:
+    elif peek(shared, progress) == 0:
         count(bell, 0)
     heard = -1
     for step in range(first, steps):
@@ -130,10 +150,10 @@ def play(memory, segment, first, who, patience):
         if who > {LEADER}:
             if waits(shared, progress, step + 1, patience):
                 return step
-        elif alone >= 0 and (who == {ALONE} or lacks(shared, arrivals, helpers, number - 1, patience // 10)):
-            mine = who == {ALONE}
+        elif alone >= 0 and lacks(shared, arrivals, helpers, number - 1, patience // 10):
+            mine = False
             for task in range(begin, begin + number):  # none of them, or all: some may have been begun before
-                if who == {LEADER} and claim(shared, claims + task) == 0:
+                if claim(shared, claims + task) == 0:
                     mine = True
                     count(shared, done + step)
             begin, number = alone, 1 if mine else 0
@@ -141,12 +161,10 @@ def play(memory, segment, first, who, patience):
             publish(shared, progress, step + 1)
         for turn in range(number):
             task = begin + (who + turn) % number
-            if who == {ALONE} or claim(shared, claims + task) == 0:
-                heard = peek(bell, 0)  # this leader waits for the task: its next ring is yet to come
-                for each in range(segment[spans + 2 * task], segment[spans + 2 * task + 1]):
-                    perform(memory.ctypes.data, calls + 64 * each)
-                if who >= {LEADER}:
-                    count(shared, done + step)
+            if claim(shared, claims + task) == 0:
+                heard = peek(bell, 0)  # this leader has rung and waits for the task: its next ring is yet to come
+                do_task(memory, segment, task)
+                count(shared, done + step)
         if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
             return step
     if who > {LEADER}:

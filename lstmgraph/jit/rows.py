@@ -5,7 +5,7 @@ the first step and one after each step. So padding is never read, and the cost f
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -52,6 +52,7 @@ class Rows:
     T: int
     B: int
     lengths: Array | None = None
+    _cuts: dict[int, list[tuple[int, int]]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def key(self) -> tuple[int, int, bytes]:
@@ -93,19 +94,10 @@ class Rows:
         """Valid rows of all steps."""
         return int(self.starts[-1] - self.B)
 
-    @cached_property
+    @property
     def places(self) -> Any:
         """Row of the padded sequence [T * B] of each packed row; None if nothing is padded."""
-        if self.order is None:
-            return None
-        steps, within = self._steps
-        return steps * self.B + self.order[within]
-
-    @cached_property
-    def _steps(self) -> tuple[Array, Array]:
-        """Step of each packed row, and its place among the step's rows."""
-        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
-        return steps, np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+        return None if self.order is None else self._places_and_before[0]
 
     @cached_property
     def packed_places(self) -> Any:
@@ -121,13 +113,18 @@ class Rows:
         """Where each of the user's rows is by falling length; None if all are full."""
         return None if self.order is None else np.argsort(self.order)
 
-    @cached_property
+    @property
     def before(self) -> Any:
         """Row of the history, of the block before each packed row's step; None if they are the first rows."""
-        if self.order is None:
-            return None
-        steps, within = self._steps
-        return self.starts[steps] + within
+        return None if self.order is None else self._places_and_before[1]
+
+    @cached_property
+    def _places_and_before(self) -> tuple[Array, Array]:
+        """`places` and `before`, of rows of different lengths."""
+        assert self.order is not None
+        steps = np.repeat(np.arange(self.T), np.diff(self.starts[1:]))
+        within = np.arange(self.count) - (self.starts[1:-1] - self.B)[steps]
+        return steps * self.B + self.order[within], self.starts[steps] + within
 
     @cached_property
     def ends(self) -> Array:
@@ -153,10 +150,6 @@ class Rows:
             )
         return self._cuts[parts]
 
-    @cached_property
-    def _cuts(self) -> dict[int, list[tuple[int, int]]]:
-        return {}
-
     def pack(self, padded: Array) -> Array:
         """Return the valid rows [count * n] of a sequence [T, B, n] or [T, B]."""
         flat = padded.reshape(self.T * self.B, math.prod(padded.shape[2:]))
@@ -176,11 +169,7 @@ class Rows:
 
     def unsort(self, rows: Array) -> Array:
         """Return [B, n] rows in the user's order."""
-        if self.order is None:
-            return rows
-        back = np.empty_like(rows)
-        back[self.order] = rows
-        return back
+        return rows if self.order is None else rows[self.ranks]
 
 
 @lru_cache(maxsize=16)

@@ -137,12 +137,11 @@ def slices(total: int, parts: int) -> list[tuple[int, int]]:
     >>> slices(10, 4)
     [(0, 3), (3, 6), (6, 8), (8, 10)]
     """
+    if total <= 0:
+        return []
     parts = max(1, min(parts, total))
-    if parts == 1:
-        return [(0, total)] if total > 0 else []
-    each, longer = divmod(max(total, 0), parts)
-    cuts = [i * each + min(i, longer) for i in range(parts + 1)]
-    return [(a, b) for a, b in itertools.pairwise(cuts) if a < b]
+    each, longer = divmod(total, parts)
+    return list(itertools.pairwise([i * each + min(i, longer) for i in range(parts + 1)]))
 
 
 def balanced_slices(weights: npt.ArrayLike, parts: int) -> list[tuple[int, int]]:

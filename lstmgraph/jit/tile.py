@@ -6,7 +6,8 @@ from textwrap import indent
 from lstmgraph.jit.machine import Machine
 
 ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add, a_next"
-TALL = 4  # rows of a tile that computes for longer than it loads
+TALL = 4  # rows of a tile that computes for longer than it loads: it has time to fetch what comes later
+FEWEST = 3  # rows that a tile leaves to the next, if it can: fewer cost as much
 
 
 def tile_name(rows: int, vectors: int) -> str:
@@ -24,7 +25,8 @@ def tile_text(rows: int, vectors: int) -> str:
     names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
     across = ["", " + W", *(f" + across{v}" for v in range(2, vectors))]
     down = ["", " + a_row", *(f" + down{m}" for m in range(2, rows))]
-    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]  # each sum or product here takes a millisecond to compile
+    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]
+    # what places are sums of is taken once: each product in the text takes a millisecond to compile
     lines += [f"    across{v} = {v} * W" for v in range(2, vectors)]
     lines += [f"    down{m} = {m} * a_row" for m in range(2, rows)]
     lines += ["    row0 = c_at", *(f"    row{m} = row{m - 1} + c_row" for m in range(1, rows)), "    if add:"]
@@ -61,8 +63,8 @@ def tiles_source(target: Machine) -> str:
 
 def _tile_rows(heights: tuple[int, ...]) -> str:
     """Return the source of what says how many rows the next tile takes: not so many that the last one has very few."""
-    least = {height: height + min(height - 1, TALL - 1) for height in heights[:-1]}
-    lines = [f"    if left == {height} or left >= {least[height]}:\n        return {height}" for height in least]
+    more = {height: height + min(height - 1, FEWEST) for height in heights if height > 1}
+    lines = [f"    if left == {height} or left >= {more[height]}:\n        return {height}" for height in more]
     return "\n".join(["def tile_rows(left):", *lines, "    return 1\n"])
 
 
