@@ -86,7 +86,7 @@ def take_masks(traced: Traced, sizes: Mapping[Dim, Dim], x: Any, dtype: Any) -> 
             "as program.masks gives, or none for evaluation"
         )
     rest = {name: value for name, value in x.items() if name not in traced.masks}
-    first = np.shape(next(iter(rest.values()), ()))
+    first = as_array(f"{traced.name}: inputs", next(iter(rest.values()), ()), "arrays by name").shape
     masks: Arrays = {}
     for name, node in traced.masks.items():
         rows = first[:2] if is_row(node.shape) else ()
@@ -112,7 +112,12 @@ def _as_input(traced: Traced, name: str, sizes: Mapping[Dim, Dim], value: Any, d
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"{where}: got {array.dtype}, expected real numbers, cast once to {np.dtype(dtype)}")
-    with np.errstate(over="ignore"):  # beyond float32 is infinity, which is legal
+    return _cast(array, dtype)
+
+
+def _cast(array: Any, dtype: Any) -> Any:
+    """Return numbers in the program's dtype; beyond float32 is infinity, which is legal."""
+    with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=dtype)
 
 
@@ -185,7 +190,7 @@ def as_named_rows(traced: Traced, sizes: Mapping[Dim, Dim], given: Any, B: int, 
                 f"{traced.name}: {what} {name}: got {array.dtype} of shape {list(array.shape)}, expected numbers of "
                 f"shape {list(shape)}"
             )
-        arrays[name] = np.ascontiguousarray(array, dtype=dtype)
+        arrays[name] = _cast(array, dtype)
     return arrays
 
 
@@ -263,7 +268,7 @@ def as_cotangent(where: str, value: Any, shape: tuple[int, ...], dtype: Any) -> 
         raise ShapeError(
             f"{where}: got {array.dtype} of shape {list(array.shape)}, expected numbers of shape {list(shape)}"
         )
-    return np.ascontiguousarray(array, dtype=dtype)
+    return _cast(array, dtype)
 
 
 def bind_sizes(traced: Traced, sizes: Mapping[str, Any]) -> dict[Dim, Dim]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmgraph.border import Arrays
+from lstmgraph.border import Arrays, as_array
 from lstmgraph.call import WRT, Gradients, checked_wrt
 from lstmgraph.errors import ShapeError
 from lstmgraph.graph import features, resize
@@ -87,10 +87,13 @@ class Bound:
         given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
         for name, value in given.items():
             node = traced.leaves.get(f"input:{name}")
-            if node is not None and np.ndim(value) != 1 + len(features(node.shape)):
-                expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+            if node is None:
+                continue
+            expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+            array = as_array(f"{traced.name}: input {name}", value, f"an array [{expected}]")
+            if array.ndim != 1 + len(features(node.shape)):
                 raise ShapeError(
-                    f"{traced.name}: input {name}: got shape {list(np.shape(value))} for one step, expected "
+                    f"{traced.name}: input {name}: got shape {list(array.shape)} for one step, expected "
                     f"[{expected}]; call the program for a sequence"
                 )
         y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)

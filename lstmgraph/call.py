@@ -173,10 +173,8 @@ class Call:
         """Return the leaves that move, all of a kind or none, and their directions as leaves by ``kind:name``."""
         program, traced = self.program, self.program.traced
         found: dict[str, Any] = {}
-        if direction is not None and not isinstance(direction, Mapping):
-            raise ParameterError(
-                f"{traced.name}: got a direction of type {type(direction).__name__}, expected a dictionary like params"
-            )
+        if direction is not None:
+            check_direction(traced, direction)
         if direction:
             zeros = {name: np.zeros_like(value) for name, value in self.params.items()}
             along = as_params(traced, program.sizes, {**zeros, **direction}, program.dtype)
@@ -191,7 +189,7 @@ class Call:
                 where = f"{traced.name}: dx of {name}"
                 value = np.zeros_like(like) if given.get(name) is None else given[name]
                 found[f"input:{name}"] = as_cotangent(where, value, like.shape, program.dtype)
-        if dstate:
+        if dstate is not None:
             along = as_named_rows(traced, program.sizes, dstate, self.rows.B, program.dtype, "dstate")
             for name in dstate:
                 if f"state:{name}" not in self.engine.sequence.leaves:
@@ -265,6 +263,14 @@ def make_read_only(y: Any) -> None:
         value.flags.writeable = False
 
 
+def check_direction(traced: Traced, direction: Any) -> None:
+    """Raise if the direction of the parameters is no dictionary."""
+    if not isinstance(direction, Mapping):
+        raise ParameterError(
+            f"{traced.name}: got a direction of type {type(direction).__name__}, expected a dictionary like params"
+        )
+
+
 def checked_wrt(wrt: Iterable[str]) -> frozenset[str]:
     """Return the words of `wrt` as a set, or raise for an unknown one."""
     if not isinstance(wrt, Iterable):
@@ -294,7 +300,7 @@ def find_labels(sequence: Traced, names: Any) -> dict[str, tuple[str, str]]:
         raise GraphError(f"{sequence.name}: got {names!r}, expected names of layers: {', '.join(known)}")
     chosen = list(wanted)
     for name in chosen:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise GraphError(
                 f"{sequence.name}: unknown layer {name!r}, expected one of {', '.join(known)}"
                 + nearest(str(name), list(known))

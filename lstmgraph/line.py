@@ -176,7 +176,7 @@ class Line:
         besides: Iterable[str] = (),
         padded: bool = False,
     ) -> tuple[int, int, int]:
-        """Return the bytes that what was chosen takes, but for some results, as `Tape.memory` does; nothing is run."""
+        """Return what `Tape.memory` says of what was chosen but for some results, and bytes of tables; runs nothing."""
         spared = [name for key in besides for name in (key, key + PADDED)]
         fit = self._fitted(self._record(choice, keep, Context(rows, {}, binding, padded=padded)), rows)
         return *fit.tape.memory(spared), fit.table_bytes

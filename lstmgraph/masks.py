@@ -9,7 +9,7 @@ evaluation graph, in which each mask stands for its mean.
 import hashlib
 import numbers
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -114,13 +114,13 @@ def expected(node: Node) -> float:
     return float((1 - rate) * scale)
 
 
-@cache
+@lru_cache(maxsize=64)
 def with_masks(traced: Any) -> Any:
     """Return the graph for training: masks are leaves like any other, without cotangents."""
     return _without(traced, fed=True) if traced.masks else traced
 
 
-@cache
+@lru_cache(maxsize=64)
 def without_masks(traced: Any) -> Any:
     """Return the graph for evaluation: each mask stands for its mean, and what it multiplied may be simpler."""
     return _without(traced, fed=False) if traced.masks else traced

@@ -9,7 +9,7 @@ import numpy as np
 from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound
-from lstmgraph.call import WRT, Call, Gradients, checked_wrt, find_labels, make_read_only
+from lstmgraph.call import WRT, Call, Gradients, check_direction, checked_wrt, find_labels, make_read_only
 from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
 from lstmgraph.forms import Forms
@@ -22,6 +22,7 @@ from lstmgraph.replay import Replays
 from lstmgraph.resets import with_reset
 from lstmgraph.running import both_passes, forward_pass
 from lstmgraph.sequences import COTANGENT, DIRECTION
+from lstmgraph.sizes import spoken
 from lstmgraph.stretches import in_stretches
 from lstmgraph.traced import Traced
 from lstmgraph.warming import warm_up
@@ -77,15 +78,18 @@ def compile(
             "with @lg.cell"
         )
     name = _dtype_name(dtype)
-    named = {"I": input_size, "H": hidden_size, **sizes}
-    bound = bind_sizes(traced, {name: size for name, size in named.items() if size is not None})
+    named = {name: size for name, size in (("I", input_size), ("H", hidden_size)) if size is not None}
+    if twice := named.keys() & sizes.keys():
+        (first, *_) = sorted(twice)
+        raise CompileError(f"lg.compile: got {spoken(first)} and {first}, expected one of them: they are the same size")
+    bound = bind_sizes(traced, {**named, **sizes})
     return Program(traced, bound, name, settings.thread_count(threads))
 
 
 def _dtype_name(dtype: Any) -> str:
     try:
         name = np.dtype(dtype).name if dtype is not None else "None"
-    except TypeError:
+    except (TypeError, ValueError):
         name = str(dtype)
     if name not in FLOATS:
         raise CompileError(f"lg.compile: got dtype {dtype!r}, expected float32 or float64")
@@ -171,6 +175,9 @@ class Program:
             By name, [T, B, n], or a parameter's shape where weights are dropped; pass them with the inputs, as in
             ``program.vjp(params, {"x": x} | program.masks(T, B))``. Without masks each stands for its mean.
         """
+        for word, value in {"T": T, "B": B, "seed": seed, "step": step}.items():
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+                raise CompileError(f"{self.traced.name}: masks: got {word} = {value!r}, expected an integer from 0 on")
         return draw(self.traced, self.sizes, (T, B), seed, step, self.dtype.name)
 
     def warm_up(self, *, forward: bool = True, step: bool = True, training: bool = True) -> None:
@@ -263,13 +270,14 @@ class Program:
         GraphError
             For a budget that is too small, and what cannot be cut: it runs back in time, or reads a sum over all rows.
         """
+        wanted = checked_wrt(wrt)
         checked = {name: value.copy() for name, value in self.checked(params).items()}
         bound = Bound(self, checked, brief=checkpoint_every is None and memory_budget is None)
-        if cut := in_stretches(bound, (x, state, lengths, reset), wrt, checkpoint_every, memory_budget, apart=True):
+        if cut := in_stretches(bound, (x, state, lengths, reset), wanted, checkpoint_every, memory_budget, apart=True):
             y, final = cut.forward()
             make_read_only(y)
             return y, final, cut.backward
-        return bound.vjp(x, state=state, lengths=lengths, reset=reset, wrt=wrt)
+        return bound.vjp(x, state=state, lengths=lengths, reset=reset, wrt=wanted)
 
     def hvp(
         self,
@@ -297,6 +305,7 @@ class Program:
             As in the pullback.
         """
         call = Call(self, self.checked(params), x, state, lengths, reset)
+        check_direction(self.traced, direction)
         along = self.checked(direction)
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lstmgraph.border import Arrays, in_returned_form
+from lstmgraph.border import Arrays, check_index_range, in_returned_form
 from lstmgraph.call import Call, Gradients, as_gradients, make_read_only
 from lstmgraph.line import Line
 from lstmgraph.replay import Groups
@@ -76,6 +76,7 @@ class Pullback:
         if self.rows is not None and (found := self.replays.again(form, given, self.rows)) is not None:
             return as_gradients(program.traced, *found)
         call, line, kept = self.usual
+        check_index_range(program.traced, call.inputs, program.index_limits)  # the caller may have changed them since
         context = line.context(self.bound.binding(line), call.rows, call.cotangents(dy, dstate), kept=kept)
         fit = line.run(context, line.choose(call.gradient_sinks(line, self.wanted), (1, 2)))
         if self.rows is not None:

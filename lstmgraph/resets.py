@@ -1,7 +1,7 @@
 """Resets: a cell or network with one more input that puts its states back to where they start."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from lstmgraph.graph import Builder, Node, Symbol, lead, named, node_of, operands, rebuild
@@ -10,7 +10,7 @@ from lstmgraph.traced import Cell, Traced, frozen_as
 RESET = "@reset"  # no Python argument can have this name
 
 
-@cache
+@lru_cache(maxsize=64)
 def with_reset(traced: Any) -> Any:
     """Return the cell or network with one more input, 1 where the states are set back before the step.
 
@@ -18,7 +18,6 @@ def with_reset(traced: Any) -> Any:
     gradient crosses the border.
     """
     builder = Builder()
-    rows = ("B",) if isinstance(traced, Cell) else ("T", "B")
     if isinstance(traced, Cell):
         return _reset_cell(traced, builder)
     flag: Symbol | None = None
@@ -26,7 +25,7 @@ def with_reset(traced: Any) -> Any:
     for key, node in traced.graph.nodes(data="node"):
         if node.op == "recur":
             if flag is None:
-                flag = builder.leaf("input", (*rows, 1), name=RESET)
+                flag = builder.leaf("input", ("T", "B", 1), name=RESET)
             made[key] = _reset_recur(builder, node, [made[s] for s in operands(traced.graph, key)], flag)
         else:
             made |= {key: rebuild(traced.graph, builder, keep=[key], replace=made)[key]}

@@ -5,13 +5,12 @@ the whole bit for bit: the plan is that of the whole; every row is computed as t
 last row to the first, go on from stretch to stretch; and what follows from them runs once, when they are finished.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmgraph.border import Arrays
-from lstmgraph.call import Call, Gradients, checked_wrt
+from lstmgraph.border import Arrays, check_index_range
+from lstmgraph.call import Call, Gradients
 from lstmgraph.errors import GraphError
 from lstmgraph.graph import keys_of, node_of
 from lstmgraph.jit.executor import Context
@@ -49,6 +48,8 @@ class Stretches:
         call, line = plan.call, plan.line
         self.leaves: Values = line.context(binding, rows, call.feeds(), padded=False).values
         widths = {state.start: rows.B * plan.form(state.start)[1] for state in plan.states}
+        # read again on the way back, when the caller may have changed them; a learned start is no leaf
+        self.leaves |= {start: self.leaves[start].copy() for start in widths if start in self.leaves}
         dtype = plan.call.program.dtype
         self.kept = {start: np.empty((self.count, width), dtype) for start, width in widths.items()}
         self._last: object = None
@@ -68,9 +69,11 @@ class Stretches:
     def backward(self, dy: Any, dstate: Any = None) -> Gradients:
         """Run all stretches back, the last one first."""
         plan, call, whole = self.plan, self.plan.call, self._whole()
+        program = call.program
+        check_index_range(program.traced, call.inputs, program.index_limits)  # the caller may have changed them since
         plan.line.feed(whole, call.cotangents(dy, dstate))
         leaves = dict(whole.values)
-        leaves |= {key: np.zeros(plan.shape(key), call.program.dtype) for key in plan.sums}
+        leaves |= {key: np.zeros(plan.shape(key), program.dtype) for key in plan.sums}
         whole.values |= {key: leaves[key] for key in plan.sums}
         for number in reversed(range(self.count)):
             context = self._run(self._cut(leaves, number), number, plan.back[number > 0])
@@ -133,7 +136,7 @@ class Stretches:
 def in_stretches(
     bound: "Bound",
     arguments: tuple[Any, Any, Any, Any],
-    wrt: Iterable[str],
+    wanted: frozenset[str],
     every: int | None,
     budget: int | None,
     apart: bool,
@@ -146,8 +149,8 @@ def in_stretches(
         The program with its parameters.
     arguments : tuple
         x, state, lengths, reset.
-    wrt : iterable of str
-        Which cotangents are wanted.
+    wanted : set of str
+        Which cotangents.
     every : int, optional
         Steps.
     budget : int, optional
@@ -164,7 +167,7 @@ def in_stretches(
     if every is None and budget is None:
         return None
     check_stretches(bound.program.traced, every, budget)
-    plan = StretchPlan(Call(bound.program, bound.params, *arguments), checked_wrt(wrt))
+    plan = StretchPlan(Call(bound.program, bound.params, *arguments), wanted)
     binding, T = bound.binding(plan.line), plan.call.rows.T
     if every is None:
         assert budget is not None

@@ -257,6 +257,26 @@ COTANGENTS = {
         lg.GraphError,
         ["'forgot'", "forget, ", "nearest: forget"],
     ),
+    "layers in lists": (
+        lambda c: c.program.record(c.params, c.x, [["forget"]]),
+        lg.GraphError,
+        ["['forget']", "forget, "],
+    ),
+    "the direction of states no dictionary": (
+        lambda c: c.program.jvp(c.params, c.x, dstate=c.state["h"]),
+        lg.ShapeError,
+        ["dstate", "ndarray", "dictionary with h, c"],
+    ),
+    "no direction": (
+        lambda c: c.program.hvp(c.params, c.x, None, c.dy),
+        lg.ParameterError,
+        ["direction", "NoneType", "like params"],
+    ),
+    "a ragged step": (
+        lambda c: c.program.bind(c.params).step([[1, 2, 3, 4], [1]]),
+        lg.ShapeError,
+        ["input x", "ragged", "[B, 4]"],
+    ),
 }
 COMPILE = {
     "a function": (lambda c: c.compile(lambda x, h: h), lg.CompileError, ["function", "cell", "@lg.cell"]),
@@ -269,6 +289,16 @@ COMPILE = {
         lambda c: c.compile(hiden_size=3),
         lg.CompileError,
         ["'hiden_size'", "hidden_size", "nearest: hidden_size"],
+    ),
+    "a size twice": (
+        lambda c: c.compile(H=7),
+        lg.CompileError,
+        ["hidden_size and H", "one of them"],
+    ),
+    "dtype a dictionary": (
+        lambda c: c.compile(dtype={"names": ["a"]}),
+        lg.CompileError,
+        ["dtype", "names", "float32 or float64"],
     ),
     "missing size": (lambda c: lg.compile(lstm, input_size=3), lg.CompileError, ["hidden_size", "lg.compile"]),
     "missing symbol": (lambda c: c.compile(leaky), lg.CompileError, ["no size for dt", "dt="]),

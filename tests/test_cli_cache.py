@@ -152,13 +152,18 @@ def test_only_what_is_asked_for_is_warmed_up(in_numpy, requests):
     assert not requests
 
 
-def test_networks_and_indices_are_warmed_up_too(in_numpy):
+def test_networks_and_indices_are_warmed_up_too(in_numpy, requests):
     @lg.network
     def tagger(tokens):
-        y = lg.recur(lg.cells.gru, lg.embedding(tokens, 7, 3, name="embed"), size=4, name="gru")
+        y = lg.recur(lg.cells.gru, lg.embedding(tokens, 7, 16, name="embed"), size=4, name="gru")
         return {"y": lg.linear(y, size=2, name="head"), "h": y}
 
-    lg.compile(tagger).warm_up()
+    program = lg.compile(tagger, dtype="float64")
+    program.warm_up()
+    warm, tokens = len(requests), np.arange(120).reshape(40, 3) % 7  # each entry of the table comes many times
+    y, _, pullback = program.vjp(program.init(seed=0), tokens)
+    pullback(y)
+    assert len(requests) == warm
     program = lg.compile(lg.cells.highway_lstm, input_size=3, hidden_size=4, c_below=4, dtype="float64")
     program.warm_up()
 

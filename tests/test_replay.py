@@ -290,3 +290,25 @@ def test_few_forms_are_remembered():
     for rows in range(1, 3 * REPLAYS):
         program(params, np.zeros((1, rows, 4), "f4"))
     assert len(program.replays._known) <= REPLAYS
+
+
+@lg.cell
+def alike(x, h):
+    """Three parameters have the same gradient: a sum over the same rows."""
+    row = lg.row_sum(h * lg.linear(x, name="up")) + lg.parameter("a", shape=()) + lg.parameter("b", shape=(1,))
+    return lg.tanh((row + lg.parameter("c", shape=(1,))) + 0.5 * h)
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpoint_every": 3}])
+@pytest.mark.parametrize("steps", [0, T])
+def test_no_two_gradients_share_memory(steps, options, in_numpy):
+    program, rng = lg.compile(alike, **SIZES), np.random.default_rng(0)
+    x, params = rng.standard_normal((steps, B, 4)).astype("float32"), program.init(seed=0)
+    for _ in range(2):  # the second time it is replayed
+        y, _, pullback = program.vjp(params, x, **options)
+        for found in (
+            pullback(np.ones_like(y)).params,
+            program.value_and_gradients(params, x, np.ones_like(y), **options)[2].params,
+        ):
+            assert not any(np.shares_memory(one, other) for one, other in combinations(found.values(), 2))
+            assert found["a"] == found["b"] == found["c"] and (found["a"] != 0) == (steps > 0)

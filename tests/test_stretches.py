@@ -356,3 +356,30 @@ def test_the_memory_that_a_budget_allows_is_not_exceeded_and_is_used(form, monke
     command = [sys.executable, "-c", BUDGET, form]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert all(float(share) < 1.1 for share in found) and all(float(share) > 0.4 for share in found), found
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpoint_every": 3}])
+def test_what_the_caller_changes_between_the_passes(options, in_numpy):
+    """States are the call's own; indices, which may not be changed, are looked at again before they are used."""
+    program, rng = lg.compile(lg.cells.lstm, input_size=3, hidden_size=4), np.random.default_rng(0)
+    params, x = program.init(seed=0), rng.standard_normal((T, B, 3)).astype("float32")
+    state = {name: rng.standard_normal((B, 4)).astype("float32") for name in ("h", "c")}
+    y, _, pullback = program.vjp(params, x, state=state, **options)
+    want = pullback(np.ones_like(y)).params
+    for value in state.values():
+        value[:] = 3
+    found = pullback(np.ones_like(y)).params
+    assert all(np.array_equal(found[name], want[name]) for name in want)
+    program, tokens = lg.compile(two_readers), rng.integers(0, 6, (T, B))
+    y, _, pullback = program.vjp(program.init(seed=0), tokens, **options)
+    tokens[4, 2] = 1000
+    with pytest.raises(lg.ShapeError, match="index 1000, expected 0 to 5"):
+        pullback(np.ones_like(y))
+
+
+def test_what_is_wanted_may_be_said_by_an_iterator(in_numpy):
+    program, x = lg.compile(lg.cells.lstm, input_size=3, hidden_size=4), np.ones((T, B, 3))
+    for every in (None, 3, T + 1):
+        y, _, pullback = program.vjp(program.init(seed=0), x, wrt=iter(["params"]), checkpoint_every=every)
+        gradients = pullback(np.ones_like(y))
+        assert gradients.params and not np.any(gradients.x)

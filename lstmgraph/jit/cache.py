@@ -156,7 +156,7 @@ def _interrupt_waits() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Request:
-    """The arguments of `compile_module`; a title makes no difference."""
+    """What `compile_module` was asked for; a title makes no difference."""
 
     source: str
     entries: tuple[str, ...]
@@ -164,7 +164,7 @@ class _Request:
     width: int
     uses: tuple[Module, ...]
     title: str = field(compare=False)
-    jit: bool
+    compiled: bool
     signature: str | None
 
 
@@ -172,10 +172,10 @@ def _digest(request: _Request) -> str:
     used = [other.digest for other in request.uses]
     found = hashlib.sha256(
         repr(
-            (request.source, request.entries, request.dtype, request.width, used, request.jit, request.signature)
+            (request.source, request.entries, request.dtype, request.width, used, request.compiled, request.signature)
         ).encode()
     )
-    if request.jit:
+    if request.compiled:
         found.update(loader.environment())
     return found.hexdigest()[:32]
 
@@ -184,7 +184,7 @@ def _functions(request: _Request, digest: str) -> loader.Functions:
     """Return the functions of a module: plain, or from the disk if they are there, or compiled."""
     name, kind = loader.module_name(digest), {"dtype": request.dtype, "width": request.width}
     used = {loader.module_name(other.digest): other.functions for other in request.uses}
-    if not request.jit:
+    if not request.compiled:
         return loader.plain(name, request.source, request.entries, used.values(), kind)
     text = loader.full_text(request.source, used, kind)
     if not request.entries:  # helpers are compiled with the entries that call them: there is nothing to keep

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lstmgraph.graph import Dim, named
+from lstmgraph.graph import named
 from lstmgraph.jit.blocks import write_block
-from lstmgraph.jit.layout import Kernel
+from lstmgraph.jit.layout import Kernel, Size
 from lstmgraph.jit.machine import Machine
 from lstmgraph.jit.places import place_values
 from lstmgraph.jit.row_loops import write_copies, write_row_loop
@@ -82,13 +82,12 @@ def _meet(writer: Writer) -> None:
 
 def _finished(writer: Writer, replaceable: tuple[tuple[str, str], ...]) -> Kernel:
     """Put the head before the lines."""
-    ahead = [f"ahead:{place}" for place in range(len(writer.ahead))]
-    sizes: list[Dim] = [
-        "T",
-        *[f"keep:{name}" for name in writer.keeps],
-        *writer.dims,
-        *ahead,
-        *(["parts"] if writer.loop else []),
+    sizes = [
+        Size("steps"),
+        *[Size("keep", name) for name in writer.keeps],
+        *[Size("dim", dim) for dim in writer.dims],
+        *[Size("ahead", place) for place in range(len(writer.ahead))],
+        *([Size("parts")] if writer.loop else []),
     ]
     head = [f"def {writer.name}(buffers, sizes, t0, t1, b0, b1, slot):"]
     head.append(f'    """{_title(writer)}"""')
@@ -100,7 +99,7 @@ def _finished(writer: Writer, replaceable: tuple[tuple[str, str], ...]) -> Kerne
     for place, (_, name) in enumerate(writer.dims.items(), start=1 + len(writer.keeps)):
         head.append(f"    {name} = sizes[{place}]")
     for place in range(len(writer.ahead)):
-        head.append(f"    {writer.identifiers[f'ahead:{place}']} = sizes[{sizes.index(f'ahead:{place}')}]")
+        head.append(f"    {writer.identifiers[f'ahead:{place}']} = sizes[{sizes.index(Size('ahead', place))}]")
     if writer.loop:
         head += [f"    parts = sizes[{len(sizes) - 1}]", "    part = slot % parts"]
     for (size, step), (first, end) in writer.shares.items():

@@ -7,7 +7,7 @@ from lstmgraph.graph import Dim
 
 @dataclass(frozen=True)
 class Pack:
-    """Matrices side by side as one tile reads them: parameter keys of the kernel's cell, columns N, rows K."""
+    """Matrices side by side as one tile reads them: parameters of the kernel's cell by name, columns N, rows K."""
 
     parameters: tuple[str, ...]
     rows: Dim
@@ -50,6 +50,23 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Size:
+    """One run-time size of a kernel.
+
+    Parameters
+    ----------
+    kind : str
+        "steps" (T), "keep" (1 if an output is wanted, 0 to drop it), "dim" (a dimension of the cell), "ahead" (elements
+        of a row of products computed ahead, 0 if they are not), "parts" (threads that share the units of a row).
+    name : int or str
+        Which output, dimension or products.
+    """
+
+    kind: str
+    name: Dim = ""
+
+
+@dataclass(frozen=True)
 class Kernel:
     """Generated source and what it is called with.
 
@@ -59,10 +76,8 @@ class Kernel:
         The function and its text.
     buffers : tuple of Buffer
         In the order of the addresses.
-    sizes : tuple
-        In the order of the run-time sizes: "T", then "keep:NAME" (1 if that output is wanted, 0 to drop it), then
-        the dimensions, then "ahead:PLACE" (elements of a row of products computed ahead, 0 if they are not), then in
-        a loop "parts" (threads that share the units of a row).
+    sizes : tuple of Size
+        In the order in which they are passed: the steps first.
     packs : tuple of Pack
         In the order of the pack buffers.
     ahead : tuple of Ahead
@@ -80,7 +95,7 @@ class Kernel:
     name: str
     source: str
     buffers: tuple[Buffer, ...]
-    sizes: tuple[Dim, ...]
+    sizes: tuple[Size, ...]
     packs: tuple[Pack, ...]
     ahead: tuple[Ahead, ...]
     aliases: tuple[tuple[str, str], ...]

@@ -89,6 +89,7 @@ def move(functions: Functions, path: str, text: str) -> None:
     _remember_lines(path, text)
     for function in functions.values():
         inner = getattr(function, "py_func", getattr(function, "__wrapped__", function))
+        linecache.cache.pop(inner.__code__.co_filename, None)
         inner.__code__ = inner.__code__.replace(co_filename=path)
 
 

@@ -77,15 +77,15 @@ def record_packings(tape: Tape, packings: Sequence[Packing], memory: Mapping[str
     Of each matrix `memory` says the node in whose memory it lies, and how it lies there.
     """
     entries: list[Entry] = []
-    tasks: list[list[Call]] = [[] for _ in range(tape.executor.threads)]
+    tasks: dict[int, list[Call]] = {}
     total, found = 0.0, {}
     for packing in packings:
         lies = [memory[key] for key in packing.keys]
         matrices = [(tape.read(node, matrix.shape), strides(matrix)) for node, matrix in lies]
         found[packing.name], entry, calls, work = record_packing(tape, packing, matrices)
         for slot, call in enumerate(calls):
-            tasks[slot].append((len(entries), *call[1:]))
+            tasks.setdefault(slot, []).append((len(entries), *call[1:]))
         entries.append(entry)
         total += work
-    tape.launch(entries, [[calls for calls in tasks if calls]], total)
+    tape.launch(entries, [list(tasks.values())], total)
     return found

@@ -8,7 +8,7 @@ from lstmgraph.graph import LEAD, Dim, resize
 from lstmgraph.jit import threads
 from lstmgraph.jit.executor import Array, Executor, row_work
 from lstmgraph.jit.frame import Entry, Ref
-from lstmgraph.jit.layout import Ahead, Buffer
+from lstmgraph.jit.layout import Ahead, Buffer, Size
 from lstmgraph.jit.operands import Operands
 from lstmgraph.jit.player import Rounds
 from lstmgraph.jit.rows import Extent, Rows
@@ -53,8 +53,8 @@ class RunRecur:
         self.scratch = {b.name: int(resize(b.size, inner)) for b in self.kernel.buffers if b.role == "scratch"}
         self.ahead = [_dims(each, stage.cell, inner) for each in self.kernel.ahead]
         self.tables = [self._table(each, stage, plan, fixed) for each in self.kernel.ahead]
-        self.keeps = [str(dim)[5:] if str(dim).startswith("keep:") else "" for dim in self.kernel.sizes]
-        self.sizes = np.array([_size(dim, inner) for dim in self.kernel.sizes], np.int64)
+        self.keeps = [size.name if size.kind == "keep" else "" for size in self.kernel.sizes]
+        self.sizes = np.array([_usual(size, inner) for size in self.kernel.sizes], np.int64)
         self.work = row_work(self.kernel, inner)
         self.bytes = [
             int(resize(pack.rows, inner))
@@ -187,7 +187,7 @@ class RunRecur:
     def _shared(self, entry: Entry, parts: int) -> Entry:
         """Return the kernel for some threads that share the units of each row."""
         sizes = entry.sizes.copy()
-        sizes[self.kernel.sizes.index("parts")] = parts
+        sizes[self.kernel.sizes.index(Size("parts"))] = parts
         return Entry(entry.function, entry.refs, sizes)
 
     def _threads_of_a_row(self, extent: Extent, ahead: list[bool]) -> int:
@@ -219,7 +219,7 @@ class RunRecur:
         if few is None and (extent.T < 2 or extent.B > AHEAD_ROWS or sum(K) * columns * size < AHEAD_BYTES):
             return tape.take(0), tape.constant(np.empty(0, np.int64))
         count = extent.room if few is None else few[0].count // K[0]
-        sizes[self.kernel.sizes.index(f"ahead:{place}")] = columns
+        sizes[self.kernel.sizes.index(Size("ahead", place))] = columns
         result = tape.take(count * columns)
         work = 2.0 * sum(K) * columns * count
         parts = executor.parts(work, count)
@@ -263,10 +263,9 @@ def _parts(name: str) -> tuple[str, str]:
     return kind, result
 
 
-def _size(dim: Dim, sizes: Mapping[Dim, Dim]) -> int:
-    if dim == "parts":
-        return 1
-    return 0 if dim == "T" or str(dim).startswith(("keep:", "ahead:")) else int(resize(dim, sizes))
+def _usual(size: Size, sizes: Mapping[Dim, Dim]) -> int:
+    """Return what a run-time size is unless a recording says otherwise."""
+    return int(resize(size.name, sizes)) if size.kind == "dim" else int(size.kind == "parts")
 
 
 def _history(tape: Tape, state: Ref, width: int, after: bool) -> Ref:

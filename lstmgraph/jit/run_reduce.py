@@ -5,11 +5,11 @@ from the last row to the first, so those of the steps before can go on from thos
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -39,14 +39,18 @@ class _Job:
 
 @dataclass
 class _Sums:
-    """What is wanted of one value: its own sum, its products with others; its buffer and those of the results."""
+    """What is wanted of one value: its own sum, its products with others; its buffer and those of the results.
+
+    More results may be the same sum: parameters of shapes [] and [1], say. Each is an array of its own.
+    """
 
     rows: int
     counted: bool  # whether they are of all steps
     width: int
-    totals: list[str]
+    total: bool
     products: list[str]
     buffers: list[Ref]
+    alike: list[Ref]
 
 
 class RunReduce:
@@ -92,14 +96,13 @@ class RunReduce:
         for source in self.values:
             sums = self._sums(tape, source)
             if sums is not None:
-                groups.setdefault(
-                    (sums.rows, sums.counted, sums.width, bool(sums.totals), tuple(sums.products)), []
-                ).append(sums)
+                groups.setdefault((sums.rows, sums.counted, sums.width, sums.total, tuple(sums.products)), []).append(
+                    sums
+                )
         jobs = [self._over_rows(tape, group) for group in groups.values()]
         jobs += [self._scatter(tape, *table) for table in self.tables if table[2] in tape.wanted]
         if not jobs:
             return
-        again = [pair for group in groups.values() for sums in group for pair in self._same(tape, sums)]
         parts = self.executor.parts(sum(job.work for job in jobs), sum(job.units for job in jobs))
         most = max(job.scratch for job in jobs)
         scratch = tape.take(parts * most)
@@ -108,8 +111,9 @@ class RunReduce:
                 job.buffers[0], job.sizes[2] = scratch, most
         entries = [Entry(self.executor.support(job.name), tuple(job.buffers), job.sizes, job.counted) for job in jobs]
         tape.launch(entries, _spread(jobs, parts), sum(job.work for job in jobs))
-        for result, same in again:
-            tape.copy(result, same)
+        for sums in itertools.chain(*groups.values()):
+            for result in sums.alike:
+                tape.copy(result, sums.buffers[1])
 
     def _sums(self, tape: Tape, source: str) -> "_Sums | None":
         """Return what is wanted of one value; None if there is nothing to do."""
@@ -119,26 +123,19 @@ class RunReduce:
             return None
         N = self.widths[source]
         D = tape.read(source, self.leaves[source])
+        keys = [*totals, *products.values()]
         if self.goes_on:
-            total = tape.read(totals[0], self.shapes[totals[0]]) if totals else tape.take(N)
-            results = [tape.read(key, self.shapes[key]) for key in products.values()]
+            own = [tape.read(key, self.shapes[key]) for key in keys]
         else:
-            total = tape.take(N)
-            for key in totals:
-                tape.give(key, total.part(0, max(math.prod(self.shapes[key]), 1)), self.shapes[key])
-            results = [tape.take(self.widths[other] * N) for other in products]
-            for key, out in zip(products.values(), results, strict=True):
+            own = [tape.take(math.prod(self.shapes[key])) for key in keys]
+            for key, out in zip(keys, own, strict=True):
                 tape.give(key, out, self.shapes[key])
         if D.count == 0:
-            for out in () if self.goes_on else (total, *results):
+            for out in () if self.goes_on else own:
                 tape.clear(out)
             return None
-        return _Sums(D.count // N, self._counted(source), N, totals, list(products), [D, total, *results])
-
-    def _same(self, tape: Tape, sums: "_Sums") -> list[tuple[Ref, Ref]]:
-        """Return the caller's arrays for what is the same sum as another, and that one's, where it goes on."""
-        keys = sums.totals[1:] if self.goes_on else []
-        return [(tape.read(key, self.shapes[key]), sums.buffers[1]) for key in keys]
+        total, alike, results = own[0] if totals else tape.take(N), own[1 : len(totals)], own[len(totals) :]
+        return _Sums(D.count // N, self._counted(source), N, bool(totals), list(products), [D, total, *results], alike)
 
     def _over_rows(self, tape: Tape, group: list["_Sums"]) -> "_Job":
         """Return the sums of values that are multiplied by the same others as a job."""
@@ -147,7 +144,7 @@ class RunReduce:
         panels = len(group) * -(-first.width // (target.vectors * target.width))
         turns = min(over_rows_turns(target, sum(columns)), panels)
         work = over_rows_work(target, sum(columns), turns)
-        counts = [first.rows, first.width, work, bool(first.totals), turns, self.goes_on, len(columns), *columns]
+        counts = [first.rows, first.width, work, first.total, turns, self.goes_on, len(columns), *columns]
         others = [tape.read(other, self.leaves[other]) for other in first.products]
         buffers = [others[0] if others else first.buffers[0], *others, *(ref for each in group for ref in each.buffers)]
         cost = len(group) * first.rows * first.width * (2 * sum(columns) + 8)
@@ -181,7 +178,7 @@ def _spread(jobs: list["_Job"], parts: int) -> list[list[list[Call]]]:
         middles = (done + job.work * (np.arange(job.units) + 0.5) / job.units) * parts / max(total, 1)
         owners = np.minimum(middles.astype(int), parts - 1)
         edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), job.units]
-        for b0, b1 in pairwise(edges):
+        for b0, b1 in itertools.pairwise(edges):
             slot, each = int(owners[b0]), job.work / job.units
             step = max(1, int(SWEEP / max(each, 1)))
             for b in range(b0, b1, step):

@@ -32,7 +32,7 @@ class RunRows:
         self.results = [(name.partition(":")[2], key) for name, key in stage.results]
         shapes = {name: features(stage.cell.result_shape("output", name)) for name, _ in self.results}
         self.widths = {name: int(resize(shape[-1], sizes)) if shape else 1 for name, shape in shapes.items()}
-        self.sizes = np.array([0, *(int(resize(dim, sizes)) for dim in self.kernel.sizes[1:])], np.int64)
+        self.sizes = np.array([0, *(int(resize(size.name, sizes)) for size in self.kernel.sizes[1:])], np.int64)
         self.scratch = {b.name: int(resize(b.size, sizes)) for b in self.kernel.buffers if b.role == "scratch"}
         self.work = row_work(self.kernel, sizes)
 

@@ -23,7 +23,7 @@ from lstmgraph.schedule.lifetimes import Life, place
 if TYPE_CHECKING:
     from lstmgraph.jit.executor import Executor
 
-SHARE = True  # where bounds are checked, every buffer has memory of its own
+SHARE = True  # whether buffers of compiled kernels share memory; each has its own where bounds are checked
 SMALL = 8192  # elements up to which results share memory
 MOVED = 40  # floating-point operations that moving an element counts as: two threads then move rows where it pays
 ALL: Rounds = [[[(0, 0, 1, 0, 1, 0)]]]  # of a kernel that does everything in one call

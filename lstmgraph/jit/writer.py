@@ -2,26 +2,33 @@
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 from lstmgraph.graph import Dim, node_of, operands
 from lstmgraph.jit.layout import Ahead, Buffer, Pack
 from lstmgraph.jit.machine import Machine
+from lstmgraph.jit.shim import vectors
+from lstmgraph.jit.tile import tiles_source
 from lstmgraph.schedule.products import is_product, is_sum
 from lstmgraph.schedule.row_loops import RowLoop
 from lstmgraph.traced import Traced
 
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
-RESERVED = frozenset(
-    "buffers sizes t0 t1 b0 b1 slot part parts meet t now stop share kept step "
-    "r m p q n j i k rows at T W np scalar floats integers element "
-    "index put_element load load_part store store_part prefetch splat fill zeros fma less less_equal greater "
-    "greater_equal equal not_equal select maximum minimum sqrt absolute floor exp log sin tanh sigmoid total largest "
-    "keep running_total running_total_reverse lane lanes carry entry mine copy_rows unit afresh onward off zero "
-    "one two half".split()
+OWN = frozenset(  # names that the text of a kernel gives to values of its own, or takes from Python
+    "buffers sizes t0 t1 b0 b1 slot part parts t now stop kept step r m p q n j i k rows at T carry entry mine unit "
+    "afresh onward off zero one two half np range min".split()
 )
+
+
+@cache
+def reserved_names(target: Machine) -> frozenset[str]:
+    """Return the names that a kernel's text uses itself: its own, those of registers, and of the tiles."""
+    registers = vars(vectors(target.dtype, target.width))
+    return OWN | registers.keys() | set(re.findall(r"^def (\w+)", tiles_source(target), re.MULTILINE))
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Writer:
     pointers: dict[tuple[str, str], str] = field(default_factory=dict)
     dims: dict[Dim, str] = field(default_factory=dict)
     identifiers: dict[str, str] = field(default_factory=dict)
-    used: set[str] = field(default_factory=lambda: set(RESERVED))
+    used: set[str] = field(init=False)
     homes: dict[str, Address] = field(default_factory=dict)
     stores: dict[str, list[Address]] = field(default_factory=dict)
     numbers: dict[float, str] = field(default_factory=dict)
@@ -76,12 +83,16 @@ class Writer:
     tile: int = 0
     flops: list[tuple[Dim, Dim]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.used = set(reserved_names(self.target))
+
     # ---- names
 
     def identifier(self, wanted: str) -> str:
         """Return a free Python name most like the one wanted."""
-        name = re.sub(r"\W", "_", wanted) or "value"
-        if name[0].isdigit() or keyword.iskeyword(name):
+        letters = unicodedata.normalize("NFKC", wanted)  # as Python reads names
+        name = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in letters) or "value"
+        if not name.isidentifier() or keyword.iskeyword(name):
             name = f"v_{name}"
         base, count = name, 2
         while name in self.used:

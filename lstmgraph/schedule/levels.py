@@ -5,7 +5,6 @@ reduction stands one level above its operands, a pointwise op on its operands' l
 size are one block, so that pointwise ops follow while the registers' tile is hot.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -55,12 +54,10 @@ def width(graph: nx.MultiDiGraph, key: str) -> Dim:
     return shape[-1] if shape else 1
 
 
-def blocks(graph: nx.MultiDiGraph, keys: Iterable[str] | None = None) -> tuple[Block, ...]:
-    """Return the blocks that compute the given row values (all by default)."""
+def blocks(graph: nx.MultiDiGraph) -> tuple[Block, ...]:
+    """Return the blocks that compute the row values of a graph."""
     chosen = [
-        key
-        for key in (graph if keys is None else keys)
-        if node_of(graph, key).op not in (*LEAVES, *SINKS) and is_row(node_of(graph, key).shape)
+        key for key in graph if node_of(graph, key).op not in (*LEAVES, *SINKS) and is_row(node_of(graph, key).shape)
     ]
     products = find_products(graph, chosen)
     state = _Levels(graph, products, _inside_products(graph, chosen, products))

@@ -1,7 +1,7 @@
 """plan: a graph over sequences as stages in order. Law: a stage reads only what earlier stages hold.
 
-Four kinds of stages: ``once`` (NumPy, on parameters), ``rows`` (a stateless cell over all rows), ``recur`` (a cell
-over time), ``reduce`` (a sum over all rows).
+Five kinds of stages: ``once`` (NumPy, on parameters), ``fill`` (what is the same in all rows), ``rows`` (a stateless
+cell over all rows), ``recur`` (a cell over time), ``reduce`` (a sum over all rows).
 """
 
 from collections.abc import Iterable

@@ -23,7 +23,6 @@ from lstmgraph.graph import (
     node_of,
     operands,
     rebuild,
-    resize,
 )
 from lstmgraph.plugins import op
 from lstmgraph.schedule.products import find_products, is_sum
@@ -250,6 +249,3 @@ class _Splitter:
             name = node_of(self.graph, key).name
             self.outside[key] = results["previous", name] = result(run, "previous", name, ROWS)
             results["final", name] = result(run, "final", name, ROWS)
-
-
-__all__ = ["Parts", "parts", "resize", "split"]
