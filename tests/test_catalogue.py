@@ -3,33 +3,17 @@
 import numpy as np
 import pytest
 from cells_for_tests import CASES, MASKED
-from runs import alone, each_way, equal, feeds_of, per_row, program_of, slow_unless
+from runs import DTYPES, alone, each_way, equal, feeds_of, form_of, is_compiled, per_row, program_of, slow_unless
 
 import lstmgraph as lg
 from lstmgraph.graph import keys_of, node_of, operands
 from lstmgraph.testing import by_name, random_feeds, results
 
-DTYPES = ("float32", "float64")
 SIZES = {  # H -> T, B: tiles of every height, registers that are full and that are not, in both dtypes
     "float32": {1: (2, 3), 16: (1, 7), 37: (2, 2)},
     "float64": {15: (2, 3), 17: (3, 5), 37: (2, 2)},
 }
-PLACE = {name: place for place, name in enumerate(CASES)}
-IN_BOTH = ("lstm", "gru_reset_before", "tokens", "phased_lstm")  # no cells but the last two have some of their ops
-# many levels, and compiled for a long time, of ops that others have too: slow tests make their machine code
-HEAVY = """hyper_lstm attention_lstm layer_norm_basic_lstm layer_norm_joint_lstm layer_norm_gru time_frequency_lstm ltc
-fast_slow_lstm""".split()
 TWICE_COMPILED = ("gru", "row_numbers")  # a level above another, totals and maxima of rows
-
-
-def is_compiled(name, dtype):
-    """Whether a cell's machine code is tested without slow tests: neighbours, which are alike, in turn."""
-    return name not in HEAVY and (DTYPES[PLACE[name] % 2] == dtype or name in IN_BOTH)
-
-
-def form_of(name, dtype):
-    """Return the form of a cell's feeds: in one dtype with resets on the way, in the other without."""
-    return "reset" if (PLACE[name] // 2 + DTYPES.index(dtype)) % 2 else "lengths"
 
 
 def hides_a_gradient(cell):
