@@ -72,7 +72,7 @@ class Bound:
                 idle.append(stepper)
             if found is not None:
                 return found
-        return self._checked_step(x, state)
+        return checked_step(self.program, self, x, state)
 
     def _idle_steppers(self, first: Any) -> list[Stepper] | None:
         """Return the steppers for as many rows as an input has, none yet; None if it is of another shape."""
@@ -82,29 +82,31 @@ class Bound:
             self._idle.clear()
         return self._idle.setdefault(first.shape, [])
 
-    def _checked_step(self, x: Any, state: Any) -> tuple[Any, Arrays]:
-        traced, sizes = self.program.traced, self.program.sizes
-        given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
-        for name, value in given.items():
-            node = traced.leaves.get(f"input:{name}")
-            if node is None:
-                continue
-            expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
-            array = as_array(f"{traced.name}: input {name}", value, f"an array [{expected}]")
-            if array.ndim != 1 + len(features(node.shape)):
-                raise ShapeError(
-                    f"{traced.name}: input {name}: got shape {list(array.shape)} for one step, expected "
-                    f"[{expected}]; call the program for a sequence"
-                )
-        y, state = self({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
-        if not isinstance(y, dict):
-            return y[0], state
-        sequence = self.program.engine.sequence
-        return {name: of_one_step(sequence, name, value) for name, value in y.items()}, state
-
     def vjp(
         self, x: Any, state: Any = None, lengths: Any = None, reset: Any = None, wrt: Iterable[str] = WRT
     ) -> tuple[Any, Arrays, Callable[..., Gradients]]:
         """Run and return the pullback: as `Program.vjp` without the parameters."""
         pullback = Pullback(self, x, state, (lengths, reset), checked_wrt(wrt))
         return *pullback.forward(), pullback
+
+
+def checked_step(program: "Program", run: Callable[..., Any], x: Any, state: Any) -> tuple[Any, Arrays]:
+    """Return outputs and next states of a step, as `run` finds them for a sequence of one; raise for what is none."""
+    traced, sizes = program.traced, program.sizes
+    given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+    for name, value in given.items():
+        node = traced.leaves.get(f"input:{name}")
+        if node is None:
+            continue
+        expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+        array = as_array(f"{traced.name}: input {name}", value, f"an array [{expected}]")
+        if array.ndim != 1 + len(features(node.shape)):
+            raise ShapeError(
+                f"{traced.name}: input {name}: got shape {list(array.shape)} for one step, expected "
+                f"[{expected}]; call the program for a sequence"
+            )
+    y, state = run({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
+    if not isinstance(y, dict):
+        return y[0], state
+    sequence = program.engine.sequence
+    return {name: of_one_step(sequence, name, value) for name, value in y.items()}, state

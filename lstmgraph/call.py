@@ -90,16 +90,13 @@ class Call:
             feeds[f"{kind}:{name}"] = value
         return feeds if self.flags is None else feeds | {f"input:{RESET}": self.flags}
 
-    def nodes(self, line: Line, *kinds: str) -> list[dict[str, str | None]]:
-        """Return the nodes of leaves by name: of each kind "input", "parameter", "state", "output", "next"."""
-        names = {
-            "input": {name: f"input:{name}" for name in self.inputs},
-            "parameter": {name: f"parameter:{name}" for name in self.params},
-            "state": {name: f"state:{name}" for name in self.state},
-            "output": {name: leaf for name, (leaf, _, _) in self.engine.cotangents.items()},
-            "next": {name: f"input:{COTANGENT}next:{name}" for name in self.state},
-        }
-        return [{name: line.leaf(leaf) for name, leaf in names[kind].items()} for kind in kinds]
+    def nodes(self, line: Line, kind: str) -> dict[str, str | None]:
+        """Return the nodes of leaves by name: "input", "parameter", "state"; "output", "next" of their cotangents."""
+        if kind == "output":
+            return {name: line.leaf(leaf) for name, (leaf, _, _) in self.engine.cotangents.items()}
+        names = {"input": self.inputs, "parameter": self.params}.get(kind, self.state)
+        prefix = f"input:{COTANGENT}next" if kind == "next" else kind
+        return {name: line.leaf(f"{prefix}:{name}") for name in names}
 
     def result_nodes(self, line: Line) -> list[tuple[dict[str, str | None], Arrays]]:
         """Return the nodes of outputs and final states by name."""

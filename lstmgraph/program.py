@@ -1,14 +1,14 @@
 """compile(): the callable that a user holds."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
-from lstmgraph.bound import Bound
+from lstmgraph.bound import Bound, checked_step
 from lstmgraph.call import WRT, Call, Gradients, check_direction, checked_wrt, find_labels, make_read_only
 from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
@@ -227,7 +227,7 @@ class Program:
 
     def step(self, params: Mapping[str, Any], x: Any, state: Any = None) -> tuple[Any, Arrays]:
         """Run one step, x [B, I] -> y [B, H]; `bind` first where speed matters."""
-        return Bound(self, self.checked(params), brief=True)._checked_step(x, state)
+        return checked_step(self, partial(self, params), x, state)
 
     def vjp(
         self,

@@ -8,7 +8,7 @@ from lstmgraph.border import Arrays, check_index_range, in_returned_form
 from lstmgraph.call import Call, Gradients, as_gradients, make_read_only
 from lstmgraph.line import Line
 from lstmgraph.replay import Groups
-from lstmgraph.running import Ends, form_of
+from lstmgraph.running import Ends, arguments, form_of, with_nodes
 
 if TYPE_CHECKING:
     from lstmgraph.bound import Bound
@@ -33,18 +33,16 @@ class Pullback:
         # what the caller puts into dictionaries from now on is not the call's
         x, state = (dict(each) if isinstance(each, Mapping) else each for each in (x, state))
         program, self.bound, self.wanted = bound.program, bound, wanted
-        inputs = x if type(x) is dict else {program.forms.first: x}
-        self.given = [inputs, *([bound.params] if bound.brief else []), *([] if state is None else [state])]
-        self.kinds = ["input", *(["parameter"] if bound.brief else []), *([] if state is None else ["state"])]
+        self.given = arguments(program, x, bound.params if bound.brief else None, state)
         self.replays = program.replays if bound.brief else bound.replays
-        rows, self.form = form_of(program, inputs, state, ends, wanted, "apart")
+        rows, self.form = form_of(program, self.given, ends, wanted, "apart")
         self.rows = None if rows is None or rows.order is not None else rows  # what is kept of ragged ones is packed
         self.arguments = (x, state, *(ends if self.rows is None else (None, None)))
         self.kept: Arrays = {}  # by node, what the forward pass computes for the backward pass
 
     def forward(self) -> tuple[Any, Arrays]:
         """Run the forward pass; return outputs, which are read-only from now on, and final states."""
-        found = None if self.rows is None else self.replays.again(self.form, self.given, self.rows)
+        found = None if self.rows is None else self.replays.again(self.form, self.given.values(), self.rows)
         if found is None:
             y, final = self._forward()
         else:
@@ -63,16 +61,17 @@ class Pullback:
         if self.rows is not None:
             fed = {line.leaf(leaf) for leaf in call.feeds()}
             self.kept = {key: value for key, value in self.usual[2].items() if key not in fed}
-            nodes = call.nodes(line, *self.kinds)
-            groups = Groups(list(zip(self.given, nodes, strict=True)), call.result_nodes(line), tuple(self.kept))
+            groups = Groups(with_nodes(call, line, self.given), call.result_nodes(line), tuple(self.kept))
             self.replays.learn(self.form, call, line, context, fit, groups)
         return call.results(line, context)
 
     def __call__(self, dy: Any, dstate: Any = None) -> Gradients:
         """Return the cotangents of the arguments; `dy` and `dstate` are those of the results."""
-        program, form = self.bound.program, (self.form, dstate is None)
-        outputs = dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}
-        given = [*self.given, outputs, self.kept, *([] if dstate is None else [dstate])]
+        program = self.bound.program
+        cotangents = {"output": dy if type(dy) is dict else {program.engine.sequence.outputs[0]: dy}}
+        if dstate is not None:
+            cotangents["next"] = dstate
+        given, form = [*self.given.values(), *cotangents.values(), self.kept], (self.form, *cotangents)
         if self.rows is not None and (found := self.replays.again(form, given, self.rows)) is not None:
             return as_gradients(program.traced, *found)
         call, line, kept = self.usual
@@ -80,10 +79,8 @@ class Pullback:
         context = line.context(self.bound.binding(line), call.rows, call.cotangents(dy, dstate), kept=kept)
         fit = line.run(context, line.choose(call.gradient_sinks(line, self.wanted), (1, 2)))
         if self.rows is not None:
-            kept_nodes: dict[str, str | None] = {key: key for key in self.kept}
-            nodes = [*call.nodes(line, *self.kinds, "output"), kept_nodes]
-            nodes += [] if dstate is None else call.nodes(line, "next")
-            groups = Groups(list(zip(given, nodes, strict=True)), call.cotangent_nodes(line, self.wanted))
+            nodes = [*with_nodes(call, line, self.given | cotangents), (self.kept, {key: key for key in self.kept})]
+            groups = Groups(nodes, call.cotangent_nodes(line, self.wanted))
             self.replays.learn(form, call, line, context, fit, groups)
         return call.collect(line, context, self.wanted)
 

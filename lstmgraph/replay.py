@@ -4,7 +4,7 @@ On the usual way values go from hand to hand by name: arguments become leaves, l
 batches that share a recording that way is the same, and is written down as addresses.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ class Replay:
         ends = [elements.stop for group in results for _, which, elements, _ in group if which == _zeros(tape)]
         self.zeros = max(ends, default=0)
 
-    def __call__(self, groups: Sequence[Group], rows: Rows) -> list[Arrays] | None:
+    def __call__(self, groups: Iterable[Group], rows: Rows) -> list[Arrays] | None:
         """Run, and return the groups of results; None if arguments do not fit, and the usual way must look at them."""
         fit, taken = self.line.fit(self.tape, rows), []
         addresses = fit.addresses.copy()
@@ -122,7 +122,7 @@ class Replays:
     def __init__(self) -> None:
         self._known: dict[Hashable, Replay | None] = {}
 
-    def again(self, form: Hashable, groups: Sequence[Group], rows: Rows) -> list[Arrays] | None:
+    def again(self, form: Hashable, groups: Iterable[Group], rows: Rows) -> list[Arrays] | None:
         """Return the results of a call of a form that is known, its inputs the first group; else None."""
         replay = self._known.get(form)
         return None if replay is None else replay(groups, rows)
