@@ -35,7 +35,8 @@ from lstmgraph.traced import Traced, find
 if TYPE_CHECKING:
     from lstmgraph.program import Program
 
-WRT = ("params", "x", "state")
+KINDS = {"params": "parameter", "x": "input", "state": "state"}  # of leaves, by what a caller names
+WRT = tuple(KINDS)
 _INTEGERS = np.dtype(np.int64)
 Sink = tuple[str, str]
 
@@ -117,16 +118,12 @@ class Call:
 
     def gradient_sinks(self, line: Line, wanted: frozenset[str]) -> list[tuple[str, str]]:
         """Return the cotangents that were asked for and that there are."""
-        kinds = {"params": "parameter", "x": "input", "state": "state"}
-        prefixes = tuple(f"{COTANGENT}{kinds[word]}:" for word in WRT if word in wanted)
+        prefixes = tuple(f"{COTANGENT}{kind}:" for word, kind in KINDS.items() if word in wanted)
         return [sink for sink in line.traced.sinks if sink[1].startswith(prefixes)] if prefixes else []
 
     def choice(self, line: Line, wanted: frozenset[str], phases: tuple[int, ...]) -> Choice:
         """Return the stages of some phases that give the results of a plain call, and the cotangents wanted."""
-        form = (wanted, phases)
-        if form not in line.choices:
-            line.choices[form] = line.choose(self.plain_sinks() + self.gradient_sinks(line, wanted), phases)
-        return line.choices[form]
+        return line.choose(self.plain_sinks() + self.gradient_sinks(line, wanted), phases)
 
     def results(self, line: Line, context: Context) -> tuple[Any, Arrays]:
         """Return outputs and final states."""
@@ -227,10 +224,10 @@ class Call:
         """Return of params, x and state the results with this prefix, and arrays that they are like, by name."""
         leaves, known = self.engine.sequence.leaves, line.cotangent_sinks(prefix)
         x = {name: value for name, value in self.inputs.items() if not leaves[f"input:{name}"].attr("integer")}
-        kinds = (("params", "parameter", self.params), ("x", "input", x), ("state", "state", self.state))
+        given = {"params": self.params, "x": x, "state": self.state}
         return [
-            ({name: known[kind].get(name) for name in likes} if word in wanted else {}, likes)
-            for word, kind, likes in kinds
+            ({name: known[KINDS[word]].get(name) for name in likes} if word in wanted else {}, likes)
+            for word, likes in given.items()
         ]
 
 

@@ -93,7 +93,6 @@ class Line:
         self._numbers = frozenset(key for key in rows if not node_of(graph, key).attr("integer"))  # leaves of rows
         self._sources = {sink: operands(graph, key)[0] for sink, key in traced.sinks.items()}
         self._choices: dict[Request, Choice] = {}
-        self.choices: dict[tuple[frozenset[str], tuple[int, ...]], Choice] = {}  # of calls, by cotangents and phases
         self._cotangents: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
         self._packings: dict[tuple[str, ...], Fit] = {}
         self._packed: dict[Choice, dict[str, Packing]] = {}  # by name, of tapes that serve one call
