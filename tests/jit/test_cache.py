@@ -146,7 +146,7 @@ def test_the_hash_sees_every_part_of_a_request():
         "uses": (helper,),
         **KIND,
         "title": "",
-        "jit": True,
+        "compiled": True,
         "signature": None,
     }
     changes = [
@@ -155,7 +155,7 @@ def test_the_hash_sees_every_part_of_a_request():
         {"uses": (other,)},
         {"dtype": "float64"},
         {"width": 8},
-        {"jit": False},
+        {"compiled": False},
         {"signature": "void(int64)"},
     ]
     digests = [cache._digest(cache._Request(**(base | change))) for change in [{}, *changes]]
