@@ -101,8 +101,8 @@ def _term_calls(
     K = writer.dim(node_of(writer.cell.graph, matrix).shape[0])
     a = f"{address.buffer}, {address.at('r')}, {address.size}, unit"
     calls = []
-    for first in range(0, total, target.vectors):
-        across = min(target.vectors, total - first)
+    for first in range(0, total, target.across):
+        across = min(target.across, total - first)
         # j is a multiple of panel * W, and a panel of K rows is total * K registers
         packed = "j" if panel == 1 else f"j // {panel}"
         packed = f"({packed} * {total} + {_times(first)}) * {K}" if first else f"{packed} * {_plus_times(total, K)}"

@@ -52,7 +52,7 @@ def intake_source(ranks: Sequence[int]) -> str:
         f"    if {' or '.join(wrong)}:",
         "        return False",
         *[f"    copy_{rank}(places[{start}], {a})" for a, start, rank in arrays],
-        "    play_alone(memory, segment)",
+        "    play_alone(memory.ctypes.data, segment.ctypes.data)",
         "    return True",
     ]
     return COPIES + "\n" + "\n".join(lines) + "\n"

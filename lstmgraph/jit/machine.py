@@ -28,6 +28,11 @@ class Machine:
     compiled: bool = True
 
     @property
+    def across(self) -> int:
+        """The most registers of columns of one product: so many chains of sums hide what each waits for."""
+        return max(self.vectors, 4)
+
+    @property
     def heights(self) -> tuple[int, ...]:
         """The tile heights that together cover any number of rows."""
         return tuple(dict.fromkeys(height for height in (self.rows, 4, 3, 2, 1) if height <= self.rows))

@@ -26,7 +26,7 @@ Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after th
 Rounds = Sequence[Tasks]  # one after the other
 ALONE, LEADER = -1, 0  # who plays; helpers are 1, 2, ..
 PATIENCE = 50_000  # looks at a shared word, about a millisecond, before Python is asked to sleep
-LINGER, LOOKS = 16, 500  # times so many looks at the bell, some 0.3 ms: about what a training step does in Python
+LINGER = 8000  # looks at the bell, some 0.2 to 0.4 ms: more than a training step does in Python
 HEAD, SHARED = 5, 8  # words before the steps; words that the progress has for itself, a line of the cache
 HELPED = 2_000_000  # operations of all that was dealt out, below which one thread does it: another would have to wake
 
@@ -104,36 +104,35 @@ def lacks(shared, arrivals, helpers, wanted, patience):
 
 def linger(bell, heard):
     """Stay until the bell rings again, for a while; now and then whoever else wants to run here goes first."""
-    for turn in range({LINGER}):
-        for look in range({LOOKS}):
-            if peek(bell, 0) != heard:
-                return
-            pause()
-        give_way()
+    looks = 0
+    while looks < {LINGER} and peek(bell, 0) == heard:
+        pause()
+        looks += 1
+        if looks % 512 == 0:
+            give_way()
 
-def do_task(memory, segment, task):
-    """Do the calls of a task, one after the other."""
+def do_task(memory, place, task):
+    """Do the calls of a task of the segment at a place, one after the other."""
+    segment = words(place)
     spans = {HEAD} + 3 * segment[0]
-    calls = segment.ctypes.data + 8 * (spans + 2 * segment[1])
+    calls = place + 8 * (spans + 2 * segment[1])
     for each in range(segment[spans + 2 * task], segment[spans + 2 * task + 1]):
-        perform(memory.ctypes.data, calls + 64 * each)
+        perform(memory, calls + 64 * each)
 
-def play_alone(memory, segment):
-    """Run a segment on this thread only."""
+def play_alone(memory, place):
+    """Run the segment at a place on this thread: what `play` then does, and quicker to compile into another text."""
+    segment = words(place)
     for step in range(segment[0]):
         line = {HEAD} + 3 * step
         begin, number, alone = segment[line], segment[line + 1], segment[line + 2]
         if alone >= 0:
             begin, number = alone, 1
         for task in range(begin, begin + number):
-            do_task(memory, segment, task)
+            do_task(memory, place, task)
 
 def play(memory, segment, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
     steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
-    if who == {ALONE}:
-        play_alone(memory, segment)
-        return steps
     shared = words(memory.ctypes.data)
     bell = words(segment[4])
     arrivals = progress + {SHARED}
@@ -141,7 +140,7 @@ def play(memory, segment, first, who, patience):
     done = claims + tasks
     if who > {LEADER}:
         publish(shared, arrivals + who - 1, 1)
-    elif peek(shared, progress) == 0:
+    elif who == {LEADER} and peek(shared, progress) == 0:
         count(bell, 0)
     heard = -1
     for step in range(first, steps):
@@ -150,10 +149,10 @@ def play(memory, segment, first, who, patience):
         if who > {LEADER}:
             if waits(shared, progress, step + 1, patience):
                 return step
-        elif alone >= 0 and lacks(shared, arrivals, helpers, number - 1, patience // 10):
-            mine = False
+        elif alone >= 0 and (who == {ALONE} or lacks(shared, arrivals, helpers, number - 1, patience // 10)):
+            mine = who == {ALONE}
             for task in range(begin, begin + number):  # none of them, or all: some may have been begun before
-                if claim(shared, claims + task) == 0:
+                if who == {LEADER} and claim(shared, claims + task) == 0:
                     mine = True
                     count(shared, done + step)
             begin, number = alone, 1 if mine else 0
@@ -161,10 +160,11 @@ def play(memory, segment, first, who, patience):
             publish(shared, progress, step + 1)
         for turn in range(number):
             task = begin + (who + turn) % number
-            if claim(shared, claims + task) == 0:
+            if who == {ALONE} or claim(shared, claims + task) == 0:
                 heard = peek(bell, 0)  # this leader has rung and waits for the task: its next ring is yet to come
-                do_task(memory, segment, task)
-                count(shared, done + step)
+                do_task(memory.ctypes.data, segment.ctypes.data, task)
+                if who >= {LEADER}:
+                    count(shared, done + step)
         if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
             return step
     if who > {LEADER}:

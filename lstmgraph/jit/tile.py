@@ -7,40 +7,45 @@ from lstmgraph.jit.machine import Machine
 
 ARGUMENTS = "a, a_at, a_row, a_step, b, b_at, c, c_at, c_row, K, add, a_next"
 TALL = 4  # rows of a tile that computes for longer than it loads: it has time to fetch what comes later
+LOW = 2  # rows of a tile that has registers left for more columns, and chains of sums too few without them
 FEWEST = 3  # rows that a tile leaves to the next, if it can: fewer cost as much
 
 
-def tile_name(rows: int, vectors: int) -> str:
+def tile_name(rows: int, vectors: int, more: int = 0) -> str:
     """Return the name of a tile in generated source."""
-    return f"tile_{rows}x{vectors}"
+    return f"tile_{rows}x{vectors}{f'_{more}' if more else ''}"
 
 
-def tile_text(rows: int, vectors: int) -> str:
+def tile_text(rows: int, vectors: int, more: int = 0) -> str:
     """Return the source of ``C[rows, vectors * W] (+)= A[rows, K] @ B[K, vectors * W]``.
 
     `a`, `b`, `c` are pointers with the offset of the first element; a row of A is `a_row` elements from the next
     and a column `a_step`; B is contiguous; a row of C is `c_row` elements from the next. With `add` the sum goes on
-    from what C holds, else from 0. A tall tile fetches, for a later one, what lies `a_next` elements after A.
+    from what C holds, else from 0. A tall tile fetches, for a later one, what lies `a_next` elements after A. With
+    `more` registers the product with the B after this one, of so many columns more, is taken along.
     """
-    names = [[f"c{m}_{v}" for v in range(vectors)] for m in range(rows)]
-    across = ["", " + W", *(f" + across{v}" for v in range(2, vectors))]
+    names = [[f"c{m}_{v}" for v in range(vectors + more)] for m in range(rows)]
+    across = ["", " + W", *(f" + across{v}" for v in range(2, vectors + more))]
     down = ["", " + a_row", *(f" + down{m}" for m in range(2, rows))]
-    lines = [f"def {tile_name(rows, vectors)}({ARGUMENTS}):"]
+    lines = [f"def {tile_name(rows, vectors, more)}({ARGUMENTS}):"]
     # what places are sums of is taken once: each product in the text takes a millisecond to compile
-    lines += [f"    across{v} = {v} * W" for v in range(2, vectors)]
+    lines += [f"    across{v} = {v} * W" for v in range(2, vectors + more)]
     lines += [f"    down{m} = {m} * a_row" for m in range(2, rows)]
+    lines += [f"    second = b_at + {vectors} * W * K"] * bool(more)
     lines += ["    row0 = c_at", *(f"    row{m} = row{m - 1} + c_row" for m in range(1, rows)), "    if add:"]
     for m in range(rows):
-        lines += [f"        {names[m][v]} = load(c, row{m}{across[v]})" for v in range(vectors)]
+        lines += [f"        {name} = load(c, row{m}{place})" for name, place in zip(names[m], across, strict=False)]
     lines += ["    else:", "        nothing = zeros()", *(f"        {name} = nothing" for row in names for name in row)]
     lines += ["    for k in range(K):", "        at = a_at + k * a_step", f"        line = b_at + k * {vectors} * W"]
+    lines += [f"        other = second + k * {more} * W"] * bool(more)
     lines += ["        prefetch(a, at + a_next)"] * (rows >= TALL)
     lines += [f"        b{v} = load(b, line{across[v]})" for v in range(vectors)]
+    lines += [f"        b{vectors + v} = load(b, other{across[v]})" for v in range(more)]
     for m in range(rows):
         lines.append(f"        a{m} = splat(a, at{down[m]})")
-        lines += [f"        {names[m][v]} = fma(a{m}, b{v}, {names[m][v]})" for v in range(vectors)]
+        lines += [f"        {name} = fma(a{m}, b{v}, {name})" for v, name in enumerate(names[m])]
     for m in range(rows):
-        lines += [f"    store(c, row{m}{across[v]}, {names[m][v]})" for v in range(vectors)]
+        lines += [f"    store(c, row{m}{place}, {name})" for name, place in zip(names[m], across, strict=False)]
     return "\n".join(lines) + "\n"
 
 
@@ -49,16 +54,19 @@ def tiles_source(target: Machine) -> str:
     """Return the source of the tiles, and of what generated kernels call: as many rows of a product as a tile takes.
 
     ``share(size, step, part, parts)`` says where a thread's columns begin, ``tile_rows(left)`` how many of the rows
-    left the next tile takes; ``product_V(rows, ...)`` is the tile of V registers for that many.
+    left the next tile takes; ``product_N(rows, ...)`` is the product of that many rows with N registers of columns.
     """
     texts = [tile_text(rows, vectors) for vectors in range(1, target.vectors + 1) for rows in target.heights]
+    texts += [tile_text(rows, target.vectors, more) for more in _more(target) for rows in target.heights if rows <= LOW]
     texts.append(_tile_rows(target.heights))
-    for vectors in range(1, target.vectors + 1):
-        head = f"{product_name(vectors)}(rows, {ARGUMENTS})"
-        calls = {height: f"{tile_name(height, vectors)}({ARGUMENTS})" for height in target.heights}
-        texts.append(_choice(head, "rows ==", calls))
+    texts += [_product(target, columns) for columns in range(1, target.across + 1)]
     texts += [COPY_ROWS.lstrip(), SHARE.lstrip()]
     return "\n\n".join(texts)
+
+
+def _more(target: Machine) -> range:
+    """Return the registers of columns that a product may have beyond those of a tile."""
+    return range(1, target.across - target.vectors + 1)
 
 
 def _tile_rows(heights: tuple[int, ...]) -> str:
@@ -68,17 +76,24 @@ def _tile_rows(heights: tuple[int, ...]) -> str:
     return "\n".join(["def tile_rows(left):", *lines, "    return 1\n"])
 
 
-def product_name(vectors: int) -> str:
-    """Return the name of the function that computes any tile height's product of some registers."""
-    return f"product_{vectors}"
+def product_name(columns: int) -> str:
+    """Return the name of the function that computes any tile height's product with some registers of columns."""
+    return f"product_{columns}"
 
 
-def _choice(head: str, test: str, cases: dict[int, str]) -> str:
-    """Return a function that does one thing for each tile height."""
-    lines = [f"def {head}:"]
-    for place, (height, line) in enumerate(cases.items()):
-        word = "else:" if height == 1 else f"{'elif' if place else 'if'} {test} {height}:"
-        lines += [f"    {word}", f"        {line}"]
+def _product(target: Machine, columns: int) -> str:
+    """Return the source of a product: one tile; where more columns are wanted, two, or a low one of all of them."""
+    vectors = min(columns, target.vectors)
+    more = columns - vectors
+    second = ARGUMENTS.replace("b_at", f"b_at + {vectors} * W * K").replace("c_at", f"c_at + {vectors} * W")
+    lines = [f"def {product_name(columns)}(rows, {ARGUMENTS}):"]
+    for place, rows in enumerate(target.heights):
+        lines.append("    else:" if rows == 1 else f"    {'elif' if place else 'if'} rows == {rows}:")
+        if more and rows <= LOW:
+            lines.append(f"        {tile_name(rows, vectors, more)}({ARGUMENTS})")
+            continue
+        lines.append(f"        {tile_name(rows, vectors)}({ARGUMENTS})")
+        lines += [f"        {tile_name(rows, more)}({second})"] * bool(more)
     return "\n".join(lines) + "\n"
 
 

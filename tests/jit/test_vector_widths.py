@@ -16,7 +16,7 @@ import lstmgraph as lg
 from lstmgraph.jit import simd
 from lstmgraph.jit.cache import compile_module
 from lstmgraph.jit.machine import host, machine
-from lstmgraph.jit.tile import tiles_source
+from lstmgraph.jit.tile import product_name, tiles_source
 from lstmgraph.testing import TOLERANCE, meaning, random_feeds, results
 
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -135,6 +135,27 @@ def test_tiles_cover_any_number_of_rows_and_none_computes_one_row_that_others_co
             left -= taken[-1]
         assert set(taken) <= set(target.heights) and taken == sorted(taken, reverse=True)
         assert taken.count(1) <= (rows == 1 if width > 1 else rows % 2)
+
+
+@pytest.mark.parametrize("width", [16, 8, 4, 1])
+def test_a_product_of_any_columns_gives_each_row_the_same_bits_at_every_height(width):
+    target, K, rng = machine("float64", width), 7, np.random.default_rng(width)
+    module = compile_module(tiles_source(target), (), dtype="float64", width=width, compiled=False)
+    for columns in range(1, target.across + 1):
+        product, N = module.functions[product_name(columns)], columns * width
+        A, B = rng.standard_normal((target.rows, K)), rng.standard_normal((K, N))
+        groups = [B[:, first : first + target.vectors * width] for first in range(0, N, target.vectors * width)]
+        packed = np.concatenate([group.ravel() for group in groups])
+        for add in (0, 1):
+            begin = rng.standard_normal((target.rows, N))
+            alone = begin.copy()
+            for row in range(target.rows):
+                product(1, A.ravel(), row * K, K, 1, packed, 0, alone.reshape(-1), row * N, N, K, add, 0)
+            np.testing.assert_allclose(alone, begin * add + A @ B, rtol=1e-12, atol=1e-14)
+            for rows in target.heights:
+                found = begin.copy()
+                product(rows, A.ravel(), 0, K, 1, packed, 0, found.reshape(-1), 0, N, K, add, 0)
+                assert np.array_equal(found[:rows], alone[:rows]) and np.array_equal(found[rows:], begin[rows:])
 
 
 ARM = """
