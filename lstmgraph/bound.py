@@ -94,18 +94,19 @@ def checked_step(program: "Program", run: Callable[..., Any], x: Any, state: Any
     """Return outputs and next states of a step, as `run` finds them for a sequence of one; raise for what is none."""
     traced, sizes = program.traced, program.sizes
     given = dict(x) if isinstance(x, Mapping) else {traced.inputs[0]: x}
+    sequences = {}
     for name, value in given.items():
         node = traced.leaves.get(f"input:{name}")
-        if node is None:
-            continue
-        expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in features(node.shape))])
+        dims = () if node is None else features(node.shape)
+        expected = ", ".join(["B", *(str(resize(dim, sizes)) for dim in dims)])
         array = as_array(f"{traced.name}: input {name}", value, f"an array [{expected}]")
-        if array.ndim != 1 + len(features(node.shape)):
+        if node is not None and array.ndim != 1 + len(dims):
             raise ShapeError(
                 f"{traced.name}: input {name}: got shape {list(array.shape)} for one step, expected "
                 f"[{expected}]; call the program for a sequence"
             )
-    y, state = run({name: np.asarray(value)[None] for name, value in given.items()}, state=state)
+        sequences[name] = array if f"parameter:{name}" in traced.leaves else array[None]  # a mask of weights
+    y, state = run(sequences, state=state)
     if not isinstance(y, dict):
         return y[0], state
     sequence = program.engine.sequence

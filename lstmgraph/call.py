@@ -178,7 +178,7 @@ class Call:
             floats = [name for name in traced.inputs if not traced.leaves[f"input:{name}"].attr("integer")]
             for name in given:
                 find(floats, name, "input of numbers", f"{traced.name}: dx")
-            for name in floats:
+            for name in floats if given else ():
                 like = self.inputs[name]
                 where = f"{traced.name}: dx of {name}"
                 value = np.zeros_like(like) if given.get(name) is None else given[name]
@@ -191,7 +191,7 @@ class Call:
                         f"{traced.name}: dstate {name}: got the tangent of a state that starts at its learned value, "
                         "expected none; pass the state too, or the direction of its parameter"
                     )
-            found |= {f"state:{name}": value for name, value in along.items()}
+            found |= {f"state:{name}": value for name, value in along.items()} if dstate else {}
         moving = frozenset(found) & frozenset(self.engine.sequence.leaves)
         roles = {leaf: "parameter" if leaf.startswith("parameter:") else "input" for leaf in moving}
         return moving, {f"{role}:{DIRECTION}{leaf}": found[leaf] for leaf, role in roles.items()}
@@ -270,7 +270,7 @@ def checked_wrt(wrt: Iterable[str]) -> frozenset[str]:
     if not isinstance(wrt, Iterable):
         raise GraphError(f"wrt: got {wrt!r}, expected any of {', '.join(WRT)}")
     words = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-    unknown = [word for word in words if word not in WRT]
+    unknown = [word for word in words if not isinstance(word, str) or word not in WRT]
     if unknown:
         raise GraphError(f"wrt: got {unknown}, expected any of {', '.join(WRT)}{nearest(str(unknown[0]), WRT)}")
     return frozenset(words)

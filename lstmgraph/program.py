@@ -62,7 +62,7 @@ def compile(
     Raises
     ------
     CompileError
-        For a missing or unknown size, dtype or number of threads.
+        For a missing or unknown size or one given twice, another dtype, an impossible number of threads.
 
     Examples
     --------
@@ -174,6 +174,11 @@ class Program:
         dict
             By name, [T, B, n], or a parameter's shape where weights are dropped; pass them with the inputs, as in
             ``program.vjp(params, {"x": x} | program.masks(T, B))``. Without masks each stands for its mean.
+
+        Raises
+        ------
+        CompileError
+            For numbers that are no integers from 0 on.
         """
         for word, value in {"T": T, "B": B, "seed": seed, "step": step}.items():
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:

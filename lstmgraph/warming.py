@@ -37,5 +37,5 @@ def warm_up(program: "Program", forward: bool, step: bool, training: bool) -> No
             y, _, pullback = program.vjp(params, masked)
             pullback(y)
             program.value_and_gradients(params, masked, y)
-    if program.index_limits and (forward or training):  # in longer batches the entries of a table are few
+    if program.index_limits and (forward or training):  # beside longer batches the entries of a table may be few
         program.executor.support("project")

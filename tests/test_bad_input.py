@@ -251,6 +251,7 @@ COTANGENTS = {
     ),
     "wrt of lists": (lambda c: c.vjp(wrt=(["x"],)), lg.LstmGraphError, ["wrt", "['x']", "params, x, state"]),
     "wrt of many kinds": (lambda c: c.vjp(wrt=(1, "a")), lg.LstmGraphError, ["wrt", "1", "params, x, state"]),
+    "wrt of arrays": (lambda c: c.vjp(wrt=(np.ones(2),)), lg.LstmGraphError, ["wrt", "array", "params, x, state"]),
     "wrt a number": (lambda c: c.vjp(wrt=3), lg.LstmGraphError, ["wrt", "3", "params, x, state"]),
     "unknown layer": (
         lambda c: c.program.record(c.params, c.x, ["forgot"]),
@@ -271,6 +272,11 @@ COTANGENTS = {
         lambda c: c.program.hvp(c.params, c.x, None, c.dy),
         lg.ParameterError,
         ["direction", "NoneType", "like params"],
+    ),
+    "an unknown ragged input of a step": (
+        lambda c: c.program.step(c.params, {"x": c.x[0], "z": [[1], [1, 2]]}),
+        lg.ShapeError,
+        ["input z", "ragged"],
     ),
     "a ragged step": (
         lambda c: c.program.bind(c.params).step([[1, 2, 3, 4], [1]]),

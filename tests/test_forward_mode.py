@@ -60,6 +60,14 @@ def program_of(name):
     return small(cells.CASES[name].cell, cells.CASES[name].bound(5))
 
 
+def test_directions_that_are_empty_move_nothing(in_numpy):
+    program = lg.compile(lg.cells.lstm, input_size=3, hidden_size=4)
+    params, x = program.init(seed=0), np.ones((2, 3, 3))
+    plain = program.jvp(params, x, params)
+    empty = program.jvp(params, x, params, dx={}, dstate={})
+    assert np.array_equal(plain[2], empty[2]) and len(program.engine._tangents) == 1
+
+
 def directions(program, feeds, seed=7):
     """Return random directions of parameters, inputs and states; NaN stands in the padding."""
     rng = np.random.default_rng(seed)

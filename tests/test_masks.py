@@ -1,11 +1,13 @@
 """Random masks: dropout in networks and cells, what is drawn, evaluation without it, and training that goes on."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import lstmgraph as lg
+from lstmgraph.graph import is_row
 from lstmgraph.masks import STEPS, draw, with_masks, without_masks
 from lstmgraph.train.graph_json import from_json, to_json
 
@@ -238,3 +240,14 @@ def test_a_name_twice_another_period_and_no_rows_are_errors():
             traced(body)()
     with pytest.raises(lg.GraphError, match="outside a cell"):
         lg.dropout(1.0, 0.5, name="a")
+
+
+def test_a_step_takes_masks_of_weights_and_of_rows(in_numpy):
+    program = lg.compile(
+        lg.transforms.zoneout(lg.transforms.drop_connect(lg.cells.lstm, 0.4), h=0.5), input_size=3, hidden_size=4
+    )
+    params, x, masks = program.init(seed=0), np.ones((1, 3, 3)), program.masks(1, 3, seed=2)
+    rows = {name: mask[0] if is_row(program.traced.masks[name].shape) else mask for name, mask in masks.items()}
+    want = program(params, {"x": x} | masks)[0][0]
+    for step in (partial(program.step, params), program.bind(params).step):
+        assert np.array_equal(step({"x": x[0]} | rows)[0], want)

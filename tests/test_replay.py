@@ -299,12 +299,13 @@ def alike(x, h):
     return lg.tanh((row + lg.parameter("c", shape=(1,))) + 0.5 * h)
 
 
-@pytest.mark.parametrize("options", [{}, {"checkpoint_every": 3}])
+@pytest.mark.parametrize(("way", "options"), [("compiled", {}), ("numpy", {}), ("numpy", {"checkpoint_every": 3})])
 @pytest.mark.parametrize("steps", [0, T])
-def test_no_two_gradients_share_memory(steps, options, in_numpy):
+def test_no_two_gradients_share_memory(steps, way, options, run_as, replayed):
+    run_as(way)
     program, rng = lg.compile(alike, **SIZES), np.random.default_rng(0)
     x, params = rng.standard_normal((steps, B, 4)).astype("float32"), program.init(seed=0)
-    for _ in range(2):  # the second time it is replayed
+    for _ in range(2):
         y, _, pullback = program.vjp(params, x, **options)
         for found in (
             pullback(np.ones_like(y)).params,
@@ -312,3 +313,4 @@ def test_no_two_gradients_share_memory(steps, options, in_numpy):
         ):
             assert not any(np.shares_memory(one, other) for one, other in combinations(found.values(), 2))
             assert found["a"] == found["b"] == found["c"] and (found["a"] != 0) == (steps > 0)
+    assert replayed[True] == (3 if way == "compiled" else 0)

@@ -86,11 +86,11 @@ def plain(
 
 def move(functions: Functions, path: str, text: str) -> None:
     """Let functions say that they come from `path`: the folder they were compiled in has moved there."""
-    _remember_lines(path, text)
     for function in functions.values():
         inner = getattr(function, "py_func", getattr(function, "__wrapped__", function))
         linecache.cache.pop(inner.__code__.co_filename, None)
         inner.__code__ = inner.__code__.replace(co_filename=path)
+    _remember_lines(path, text)
 
 
 def _own_functions(namespace: dict[str, Any], path: str, entries: Iterable[str]) -> Functions:

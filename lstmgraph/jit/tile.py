@@ -25,7 +25,7 @@ def tile_text(rows: int, vectors: int, more: int = 0) -> str:
     `more` registers the product with the B after this one, of so many columns more, is taken along.
     """
     names = [[f"c{m}_{v}" for v in range(vectors + more)] for m in range(rows)]
-    across = ["", " + W", *(f" + across{v}" for v in range(2, vectors + more))]
+    places = ["", " + W", *(f" + across{v}" for v in range(2, vectors + more))][: vectors + more]
     down = ["", " + a_row", *(f" + down{m}" for m in range(2, rows))]
     lines = [f"def {tile_name(rows, vectors, more)}({ARGUMENTS}):"]
     # what places are sums of is taken once: each product in the text takes a millisecond to compile
@@ -34,18 +34,18 @@ def tile_text(rows: int, vectors: int, more: int = 0) -> str:
     lines += [f"    second = b_at + {vectors} * W * K"] * bool(more)
     lines += ["    row0 = c_at", *(f"    row{m} = row{m - 1} + c_row" for m in range(1, rows)), "    if add:"]
     for m in range(rows):
-        lines += [f"        {name} = load(c, row{m}{place})" for name, place in zip(names[m], across, strict=False)]
+        lines += [f"        {name} = load(c, row{m}{place})" for name, place in zip(names[m], places, strict=True)]
     lines += ["    else:", "        nothing = zeros()", *(f"        {name} = nothing" for row in names for name in row)]
     lines += ["    for k in range(K):", "        at = a_at + k * a_step", f"        line = b_at + k * {vectors} * W"]
     lines += [f"        other = second + k * {more} * W"] * bool(more)
     lines += ["        prefetch(a, at + a_next)"] * (rows >= TALL)
-    lines += [f"        b{v} = load(b, line{across[v]})" for v in range(vectors)]
-    lines += [f"        b{vectors + v} = load(b, other{across[v]})" for v in range(more)]
+    lines += [f"        b{v} = load(b, line{places[v]})" for v in range(vectors)]
+    lines += [f"        b{vectors + v} = load(b, other{places[v]})" for v in range(more)]
     for m in range(rows):
         lines.append(f"        a{m} = splat(a, at{down[m]})")
         lines += [f"        {name} = fma(a{m}, b{v}, {name})" for v, name in enumerate(names[m])]
     for m in range(rows):
-        lines += [f"    store(c, row{m}{place}, {name})" for name, place in zip(names[m], across, strict=False)]
+        lines += [f"    store(c, row{m}{place}, {name})" for name, place in zip(names[m], places, strict=True)]
     return "\n".join(lines) + "\n"
 
 
@@ -71,8 +71,8 @@ def _more(target: Machine) -> range:
 
 def _tile_rows(heights: tuple[int, ...]) -> str:
     """Return the source of what says how many rows the next tile takes: not so many that the last one has very few."""
-    more = {height: height + min(height - 1, FEWEST) for height in heights if height > 1}
-    lines = [f"    if left == {height} or left >= {more[height]}:\n        return {height}" for height in more]
+    least = {height: height + min(height - 1, FEWEST) for height in heights if height > 1}
+    lines = [f"    if left == {height} or left >= {least[height]}:\n        return {height}" for height in least]
     return "\n".join(["def tile_rows(left):", *lines, "    return 1\n"])
 
 

@@ -20,7 +20,7 @@ from lstmgraph.traced import Traced
 NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two", 0.5: "half"}
 OWN = frozenset(  # names that the text of a kernel gives to values of its own, or takes from Python
     "buffers sizes t0 t1 b0 b1 slot part parts t now stop kept step r m p q n j i k rows at T carry entry mine unit "
-    "afresh onward off zero one two half np range min".split()
+    "afresh onward off zero one two half np range min __debug__".split()
 )
 
 

@@ -45,6 +45,14 @@ def test_text_can_be_read_where_it_lies(folder):
     assert inspect.getsource(helper) == HELPER
 
 
+def test_a_text_that_was_loaded_can_be_read_when_its_file_is_gone(folder):
+    compiled(2)
+    cache._modules.clear()
+    function = compiled(2).functions["kernel"].__wrapped__
+    cache.clear_cache()
+    assert not entries(folder) and inspect.getsource(function) == kernel(2)
+
+
 def test_a_first_compile_says_so_once_and_where_it_is_kept(folder, said):
     compiled(2)
     assert len(said) == 1
