@@ -167,9 +167,7 @@ class Call:
         """Return the leaves that move, all of a kind or none, and their directions as leaves by ``kind:name``."""
         program, traced = self.program, self.program.traced
         found: dict[str, Any] = {}
-        if direction is not None:
-            check_direction(traced, direction)
-        if direction:
+        if direction is not None and as_direction(traced, direction):
             zeros = {name: np.zeros_like(value) for name, value in self.params.items()}
             along = as_params(traced, program.sizes, {**zeros, **direction}, program.dtype)
             found |= {f"parameter:{name}": value for name, value in along.items()}
@@ -257,12 +255,13 @@ def make_read_only(y: Any) -> None:
         value.flags.writeable = False
 
 
-def check_direction(traced: Traced, direction: Any) -> None:
-    """Raise if the direction of the parameters is no dictionary."""
+def as_direction(traced: Traced, direction: Any) -> Mapping[str, Any]:
+    """Return the direction of the parameters, or raise if it is no dictionary."""
     if not isinstance(direction, Mapping):
         raise ParameterError(
             f"{traced.name}: got a direction of type {type(direction).__name__}, expected a dictionary like params"
         )
+    return direction
 
 
 def checked_wrt(wrt: Iterable[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lstmgraph.errors import GraphError
+from lstmgraph.errors import CompileError, GraphError
 from lstmgraph.graph import (
     LEAVES,
     SINKS,
@@ -165,6 +165,9 @@ def draw(
     Each comes from the counter-based generator Philox (Salmon et al. 2011), keyed by all three.
     """
     T, B = shape
+    for word, value in {"T": T, "B": B, "seed": seed, "step": step}.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise CompileError(f"{traced.name}: masks: got {word} = {value!r}, expected an integer from 0 on")
     found = {}
     for name, node in traced.masks.items():
         rate, scale, per = node.attr("mask")

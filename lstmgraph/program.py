@@ -9,7 +9,7 @@ import numpy as np
 from lstmgraph import settings
 from lstmgraph.border import FLOATS, Arrays, as_params, bind_sizes, learned_starts, table_limits
 from lstmgraph.bound import Bound, checked_step
-from lstmgraph.call import WRT, Call, Gradients, check_direction, checked_wrt, find_labels, make_read_only
+from lstmgraph.call import WRT, Call, Gradients, as_direction, checked_wrt, find_labels, make_read_only
 from lstmgraph.engine import SECOND, Engine
 from lstmgraph.errors import CompileError
 from lstmgraph.forms import Forms
@@ -80,8 +80,7 @@ def compile(
     name = _dtype_name(dtype)
     named = {name: size for name, size in (("I", input_size), ("H", hidden_size)) if size is not None}
     if twice := named.keys() & sizes.keys():
-        (first, *_) = sorted(twice)
-        raise CompileError(f"lg.compile: got {spoken(first)} and {first}, expected one of them: they are the same size")
+        raise CompileError(f"lg.compile: got {spoken(min(twice))} and {min(twice)}, expected one of them")
     bound = bind_sizes(traced, {**named, **sizes})
     return Program(traced, bound, name, settings.thread_count(threads))
 
@@ -180,9 +179,6 @@ class Program:
         CompileError
             For numbers that are no integers from 0 on.
         """
-        for word, value in {"T": T, "B": B, "seed": seed, "step": step}.items():
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-                raise CompileError(f"{self.traced.name}: masks: got {word} = {value!r}, expected an integer from 0 on")
         return draw(self.traced, self.sizes, (T, B), seed, step, self.dtype.name)
 
     def warm_up(self, *, forward: bool = True, step: bool = True, training: bool = True) -> None:
@@ -310,8 +306,7 @@ class Program:
             As in the pullback.
         """
         call = Call(self, self.checked(params), x, state, lengths, reset)
-        check_direction(self.traced, direction)
-        along = self.checked(direction)
+        along = self.checked(as_direction(self.traced, direction))
         line = call.engine.second
         feeds = {f"parameter:{DIRECTION}parameter:{name}": value for name, value in along.items()}
         feeds |= call.feeds() | call.cotangents(dy, dstate)

@@ -251,3 +251,11 @@ def test_a_step_takes_masks_of_weights_and_of_rows(in_numpy):
     want = program(params, {"x": x} | masks)[0][0]
     for step in (partial(program.step, params), program.bind(params).step):
         assert np.array_equal(step({"x": x[0]} | rows)[0], want)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "a", True])
+def test_masks_are_for_whole_numbers_of_steps_and_rows(wrong):
+    program = lg.compile(lg.transforms.zoneout(lg.cells.lstm, h=0.5), input_size=3, hidden_size=4)
+    for word in ("T", "B", "seed", "step"):
+        with pytest.raises(lg.CompileError, match=f"masks: got {word} = .*expected an integer from 0 on"):
+            program.masks(**({"T": 2, "B": 2} | {word: wrong}))
