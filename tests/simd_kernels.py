@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from lstmgraph.jit import native, simd
+from lstmgraph.jit.processor import host_width
 
 SETTINGS = {"nogil": True, "error_model": "numpy"}
 
@@ -56,7 +57,7 @@ def compiled(kernel):
 
 @cache
 def compiled_map(name, dtype):
-    names = simd.vectors(dtype, simd.host_width(dtype))
+    names = simd.vectors(dtype, host_width(dtype))
     kernel = compiled(defined(MAP, names, function=getattr(names, name)))
 
     def apply(values):

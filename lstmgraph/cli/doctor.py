@@ -55,7 +55,7 @@ def _told(fact: Callable[[], str]) -> str:
 
 
 def _width() -> str:
-    from lstmgraph.jit.simd import cpu_name, host_width
+    from lstmgraph.jit.processor import cpu_name, host_width
 
     width = f"{host_width('float32')} float32, {host_width('float64')} float64 (CPU as Numba knows it: {cpu_name()})"
     return width if host_width("float32") > 1 else f"{width}; scalar code, for Numba knows no vectors of this CPU"

@@ -15,7 +15,8 @@ from typing import Any
 
 from lstmgraph import settings
 from lstmgraph.errors import CompileError
-from lstmgraph.jit import loader, store
+from lstmgraph.jit import loader, machine_code, store
+from lstmgraph.jit.machine_code import Code
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +29,19 @@ class Module:
         The text they were made from.
     digest : str
         A hash of all that decides the machine code: text, processor, versions.
-    functions : dict of str to callable
-        The entries and helpers by name.
+    functions : dict of str to callable or Kernel
+        The entries by name; and the helpers, where they are plain Python.
+    text : str
+        The source below the lines that set up its names; empty for plain Python.
+    uses : tuple of Module
+        Modules whose functions the source calls.
     """
 
     source: str
     digest: str
-    functions: dict[str, Callable[..., Any]]
+    functions: dict[str, Any]
+    text: str
+    uses: "tuple[Module, ...]"
 
 
 def announce(message: str) -> None:
@@ -66,7 +73,7 @@ def compile_module(
     uses: tuple[Module, ...] = (),
     title: str = "",
     compiled: bool = True,
-    signature: str | None = None,
+    takes: str | None = None,
 ) -> Module:
     """Compile a module of kernels, or load it if it has been compiled before.
 
@@ -88,9 +95,10 @@ def compile_module(
     compiled : bool
         If not, the functions are plain Python on the NumPy shim, and an entry takes a list of 1-D NumPy arrays in
         place of the addresses.
-    signature : str, optional
-        Numba's words for the arguments of entries that Python calls; without it they are C functions, called by
-        their ``address``.
+    takes : str, optional
+        "array array number", say: the arguments of entries that Python calls, and which return a number. An array is
+        a pointer to what is known of it: its address, the bytes of an item, dimensions, the letter of its format, where
+        its shape and its strides are. Without it entries are C functions, called by their ``address``.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def compile_module(
     CompileError
         If the source does not compile. A cache that is damaged, raced for or not writable raises nothing.
     """
-    request = _Request(source, entries, dtype, width, uses, title or "kernels", compiled, signature)
+    request = _Request(source, entries, dtype, width, uses, title or "kernels", compiled, takes)
     module = _modules.get(request)
     if module is not None:
         return module
@@ -110,15 +118,16 @@ def compile_module(
         module = _modules.get(request)
         if module is None:
             digest = _digest(request)
+            text = _text(request)
             try:
-                functions = _functions(request, digest)
+                functions = _functions(request, digest, text)
             except CompileError:
                 raise
             except Exception as error:
                 raise CompileError(
                     f"{request.title}: the generated source does not compile; please report it: {error}"
                 ) from error
-            module = _modules[request] = Module(source, digest, functions)
+            module = _modules[request] = Module(source, digest, functions, text, uses)
     return module
 
 
@@ -165,14 +174,19 @@ class _Request:
     uses: tuple[Module, ...]
     title: str = field(compare=False)
     compiled: bool
-    signature: str | None
+    takes: str | None
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """The arguments of ``vectors``."""
+        return {"dtype": self.dtype, "width": self.width}
 
 
 def _digest(request: _Request) -> str:
     used = [other.digest for other in request.uses]
     found = hashlib.sha256(
         repr(
-            (request.source, request.entries, request.dtype, request.width, used, request.compiled, request.signature)
+            (request.source, request.entries, request.dtype, request.width, used, request.compiled, request.takes)
         ).encode()
     )
     if request.compiled:
@@ -180,73 +194,68 @@ def _digest(request: _Request) -> str:
     return found.hexdigest()[:32]
 
 
-def _functions(request: _Request, digest: str) -> loader.Functions:
-    """Return the functions of a module: plain, or from the disk if they are there, or compiled."""
-    name, kind = loader.module_name(digest), {"dtype": request.dtype, "width": request.width}
-    used = {loader.module_name(other.digest): other.functions for other in request.uses}
+def _text(request: _Request) -> str:
+    """Return what Numba compiles, as a file that can be read on its own."""
     if not request.compiled:
-        return loader.plain(name, request.source, request.entries, used.values(), kind)
-    text = loader.full_text(request.source, used, kind)
+        return ""
+    used = {loader.module_name(other.digest): other.source for other in request.uses}
+    return loader.full_text(request.source, used, request.kind)
+
+
+def _functions(request: _Request, digest: str, text: str) -> dict[str, Any]:
+    """Return the functions of a module: plain, or from the disk if they are there, or compiled."""
+    if not request.compiled:
+        used = [other.functions for other in request.uses]
+        return loader.plain(loader.module_name(digest), request.source, request.entries, used, request.kind)
     if not request.entries:  # helpers are compiled with the entries that call them: there is nothing to keep
-        return loader.define(name, f"<{name}>", text, ())[1]
-    job = _Job(name, digest, text, request, settings.cache_folder())
-    functions = _load(job) or _build(job)
-    store.prune_once(job.folder)
+        return {}
+    folder = settings.cache_folder()
+    functions = _load(request, folder, digest, text) or _build(request, folder, digest, text)
+    store.prune_once(folder)
     return functions
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is to be loaded or compiled, and the cache folder."""
-
-    name: str
-    digest: str
-    text: str
-    request: _Request
-    folder: Path
-
-    def make(self, path: str, *, cached: bool) -> loader.Functions:
-        """Compile the text as if it lay at `path`, or load what Numba keeps beside it."""
-        entries = self.request.entries
-        module, functions = loader.define(self.name, path, self.text, entries)
-        loader.compile_entries(module, functions, entries, cached=cached, signature=self.request.signature)
-        return functions
-
-
-def _load(job: _Job) -> loader.Functions | None:
+def _load(request: _Request, folder: Path, digest: str, text: str) -> dict[str, Any] | None:
     """Return the functions of an entry on disk, None if there is none that is whole."""
-    entry = store.find(job.folder, job.digest, job.text)
-    if entry is None:
+    found = store.find(folder, digest, text)
+    if found is None:
         return None
     try:
-        with store.loadable(entry) as place:
-            functions = job.make(str(place / store.TEXT), cached=True)
-    except Exception:  # removed or replaced meanwhile, or Numba cannot read it: it is compiled again
+        functions = _entered(request, found)
+    except Exception:  # LLVM cannot read it: it is compiled again
         return None
-    loader.move(functions, str(entry / store.TEXT), job.text)
-    store.touch(entry)
+    store.touch(folder / digest)
     return functions
 
 
-def _build(job: _Job) -> loader.Functions:
+def _build(request: _Request, folder: Path, digest: str, text: str) -> dict[str, Any]:
     """Compile, and keep the result on disk where that is possible."""
-    from numba.core.errors import NumbaError
-
-    place = store.begin(job.folder)
+    place = store.begin(folder)
     if place is None:
-        on_compile(f"compiling {job.request.title}; it cannot be cached, for {job.folder} cannot be written")
-        return job.make(f"<{job.name}>", cached=False)
-    functions = None
+        on_compile(f"compiling {request.title}; it cannot be cached, for {folder} cannot be written")
+    else:
+        on_compile(f"compiling {request.title}; it will be cached in {folder}")
     try:
-        on_compile(f"compiling {job.request.title}; it will be cached in {job.folder}")
-        (place / store.TEXT).write_text(job.text, encoding="utf-8", newline="\n")
-        functions = job.make(str(place / store.TEXT), cached=True)
-        entry = store.publish(place, job.folder, job.digest, job.text, job.request.title)
-        loader.move(functions, str(entry / store.TEXT), job.text)
-    except (NumbaError, SyntaxError, CompileError):
-        raise  # the source's fault
-    except Exception:  # a full disk, say: the kernels are wanted all the same
-        logging.getLogger("lstmgraph").info("%s: not cached", job.request.title, exc_info=True)
+        _define(request.uses)
+        found = loader.compiled(loader.module_name(digest), text, request.entries, request.takes)
+        if place is not None:
+            try:
+                store.publish(place, folder, digest, text, request.title, found)
+            except OSError:  # a full disk, say: the kernels are wanted all the same
+                logging.getLogger("lstmgraph").info("%s: not cached", request.title, exc_info=True)
     finally:
-        store.remove(place)
-    return functions or job.make(f"<{job.name}>", cached=False)
+        if place is not None:
+            store.remove(place)
+    return _entered(request, found)
+
+
+def _define(modules: tuple[Module, ...]) -> None:
+    for module in modules:
+        _define(module.uses)
+        loader.define(loader.module_name(module.digest), module.text, module.functions)
+
+
+def _entered(request: _Request, found: dict[str, Code]) -> dict[str, Any]:
+    """Return machine code as what is called."""
+    enter = machine_code.kernel if request.takes is None else machine_code.builtin
+    return {name: enter(name, found[name]) for name in request.entries}

@@ -12,7 +12,7 @@ from lstmgraph.jit.cache import Module, compile_module
 from lstmgraph.jit.frame import Binding
 from lstmgraph.jit.layout import Kernel
 from lstmgraph.jit.machine import Machine
-from lstmgraph.jit.player import PLAY, SIGNATURE, Function
+from lstmgraph.jit.player import PLAY, TAKES, Function, Player
 from lstmgraph.jit.rows import Rows
 from lstmgraph.jit.tile import support_source, tiles_source
 
@@ -84,21 +84,23 @@ class Executor:
             self._functions[name] = module.functions[name]
         return self._functions[name]
 
-    def player(self) -> Function:
+    def player(self) -> Player:
         """Return what plays segments."""
-        return self._player_module().functions["play"]
+        play: Player = self._player_module().functions["play"]
+        return play
 
     def _player_module(self) -> Module:
         if self._player is None:
-            self._player = self._module(PLAY, ("play",), (), "the player of kernels", SIGNATURE)
+            self._player = self._module(PLAY, ("play",), (), "the player of kernels", TAKES)
         return self._player
 
-    def function_with_player(self, source: str, name: str, title: str, signature: str) -> Function:
+    def function_with_player(self, source: str, name: str, title: str, takes: str) -> Player:
         """Return the compiled function of a text that calls the player's functions."""
-        return self._module(source, (name,), (self._player_module(),), title, signature).functions[name]
+        made: Player = self._module(source, (name,), (self._player_module(),), title, takes).functions[name]
+        return made
 
     def _module(
-        self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str, signature: str | None = None
+        self, source: str, entries: tuple[str, ...], uses: tuple[Module, ...], title: str, takes: str | None = None
     ) -> Module:
         target = self.target
         return compile_module(
@@ -109,7 +111,7 @@ class Executor:
             uses=uses,
             title=title,
             compiled=target.compiled,
-            signature=signature,
+            takes=takes,
         )
 
     def parts(self, work: float, most: int) -> int:

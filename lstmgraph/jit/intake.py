@@ -15,45 +15,54 @@ from lstmgraph.jit.executor import Executor
 from lstmgraph.jit.player import SHARED, Segment, write_segment
 
 Array = np.ndarray[Any, Any]
-Intake = Callable[..., bool]  # of arrays; whether they were those that were expected
+Intake = Callable[..., object]  # of arrays; true if they were those that were expected
 NOTHING = write_segment([], 0), np.zeros(SHARED, np.int64)
 
 COPIES = '''
-from lstmgraph.jit.native import copy
+from lstmgraph.jit.native import copy, words
+
+def differs(a, wanted):
+    """Say whether an array is not as wanted: of such a format, so many dimensions, this shape."""
+    if a[3] != wanted[1] or a[2] != wanted[2]:
+        return True
+    shape = words(a[4])
+    for axis in range(a[2]):
+        if shape[axis] != wanted[3 + axis]:
+            return True
+    return False
 
 def copy_1(target, a):
     """Copy an array [B]."""
-    for b in range(a.shape[0]):
-        copy(target + b * a.itemsize, a.ctypes.data + b * a.strides[0], a.itemsize)
+    rows, steps, size = words(a[4])[0], words(a[5])[0], a[1]
+    for b in range(rows):
+        copy(target + b * size, a[0] + b * steps, size)
 
 def copy_2(target, a):
     """Copy an array [B, n], whole rows if their elements lie side by side."""
-    row = a.shape[1] * a.itemsize
-    for b in range(a.shape[0]):
-        start = a.ctypes.data + b * a.strides[0]
-        if a.strides[1] == a.itemsize:
-            copy(target + b * row, start, row)
+    shape, steps, size = words(a[4]), words(a[5]), a[1]
+    for b in range(shape[0]):
+        row, start = target + b * shape[1] * size, a[0] + b * steps[0]
+        if steps[1] == size:
+            copy(row, start, shape[1] * size)
         else:
-            for i in range(a.shape[1]):
-                copy(target + b * row + i * a.itemsize, start + i * a.strides[1], a.itemsize)
+            for i in range(shape[1]):
+                copy(row + i * size, start + i * steps[1], size)
 '''
 
 
 def intake_source(ranks: Sequence[int]) -> str:
     """Return the source of what takes in arrays of so many dimensions, and then plays a segment over a memory.
 
-    Of each array `places` holds the address to which it goes and the shape that it must have.
+    Of each array `places` holds the address to which it goes, and the format, dimensions and shape that it must have.
     """
-    starts = accumulate((1 + rank for rank in ranks), initial=0)
-    arrays = [(f"a{number}", start, rank) for number, (start, rank) in enumerate(zip(starts, ranks, strict=False))]
-    wrong = [f"{a}.shape[{axis}] != places[{start + 1 + axis}]" for a, start, rank in arrays for axis in range(rank)]
+    starts = accumulate((3 + rank for rank in ranks), initial=0)
+    arrays = [(f"a{number}", 8 * start, rank) for number, (start, rank) in enumerate(zip(starts, ranks, strict=False))]
     lines = [
         f"def take(places, memory, segment, {', '.join([a for a, _, _ in arrays])}):",
-        f"    if {' or '.join(wrong)}:",
-        "        return False",
-        *[f"    copy_{rank}(places[{start}], {a})" for a, start, rank in arrays],
-        "    play_alone(memory.ctypes.data, segment.ctypes.data)",
-        "    return True",
+        *[f"    if differs({a}, words(places[0] + {at})):\n        return 0" for a, at, _ in arrays],
+        *[f"    copy_{rank}(words(places[0] + {at})[0], {a})" for a, at, rank in arrays],
+        "    play_alone(memory[0], segment[0])",
+        "    return 1",
     ]
     return COPIES + "\n" + "\n".join(lines) + "\n"
 
@@ -61,16 +70,14 @@ def intake_source(ranks: Sequence[int]) -> str:
 def intake(executor: Executor, owns: Sequence[Array], segment: Segment, memory: Array) -> Intake:
     """Return what copies arrays into our own, if they are of their types and shapes, and then plays a segment.
 
-    A TypeError is raised for what is no array of the type. Plain Python plays nothing.
+    A TypeError is raised for what has no buffer. Plain Python plays nothing.
     """
     if not executor.compiled:
         return partial(_take, owns)
-    kinds = [f"Array({own.dtype}, {own.ndim}, 'A', readonly=True)" for own in owns]
-    signature = f"boolean(int64[::1], int64[::1], int64[::1], {', '.join(kinds)})"
-    take = executor.function_with_player(
-        intake_source([own.ndim for own in owns]), "take", "the intake of a step", signature
-    )
-    places = np.array([word for own in owns for word in (address(own), *own.shape)], np.int64)
+    source, takes = intake_source([own.ndim for own in owns]), " ".join(["array"] * (3 + len(owns)))
+    take = executor.function_with_player(source, "take", "the intake of a step", takes)
+    wanted = [(address(own), ord(own.dtype.char), own.ndim, *own.shape) for own in owns]
+    places = np.array([word for words in wanted for word in words], np.int64)
     return partial(take, places, memory, segment.words)
 
 

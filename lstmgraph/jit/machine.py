@@ -55,6 +55,6 @@ def host(dtype: str) -> Machine:
     """
     if not settings.jit_enabled():
         return machine(dtype, 4, compiled=False)
-    from lstmgraph.jit.simd import host_width
+    from lstmgraph.jit.processor import host_width
 
     return machine(dtype, host_width(dtype))

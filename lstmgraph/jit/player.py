@@ -18,9 +18,11 @@ import numpy as np
 
 from lstmgraph.jit import threads
 from lstmgraph.jit.arena import address
+from lstmgraph.jit.machine_code import Kernel
 
 Array = np.ndarray[Any, Any]
-Function = Callable[..., Any]
+Player = Callable[..., int]
+Function = Kernel | Callable[..., Any]  # machine code, or plain Python
 Call = tuple[int, int, int, int, int, int]  # which entry; t0, t1, b0, b1, slot
 Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after the other
 Rounds = Sequence[Tasks]  # one after the other
@@ -56,7 +58,7 @@ def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
 
 
 MOVES: tuple[Function, ...] = (copy_rows, clear_rows, take_rows, put_rows)  # sizes: rows, elements and bytes of a row
-SIGNATURE = "int64(int64[::1], int64[::1], int64, int64, int64)"  # of `play`
+TAKES = "array array number number number"  # the arguments of `play`
 PLAY = f'''
 from lstmgraph.jit.native import call, claim, clear, copy, count, give_way, pause, peek, publish, words
 
@@ -120,7 +122,7 @@ def do_task(memory, place, task):
         perform(memory, calls + 64 * each)
 
 def play_alone(memory, place):
-    """Run the segment at a place on this thread: what `play` then does, and quicker to compile into another text."""
+    """Run the segment at a place on this thread."""
     segment = words(place)
     for step in range(segment[0]):
         line = {HEAD} + 3 * step
@@ -130,10 +132,11 @@ def play_alone(memory, place):
         for task in range(begin, begin + number):
             do_task(memory, place, task)
 
-def play(memory, segment, first, who, patience):
+def play(table, record, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
+    memory, place = table[0], record[0]
+    shared, segment = words(memory), words(place)
     steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
-    shared = words(memory.ctypes.data)
     bell = words(segment[4])
     arrivals = progress + {SHARED}
     claims = arrivals + helpers
@@ -162,7 +165,7 @@ def play(memory, segment, first, who, patience):
             task = begin + (who + turn) % number
             if who == {ALONE} or claim(shared, claims + task) == 0:
                 heard = peek(bell, 0)  # this leader has rung and waits for the task: its next ring is yet to come
-                do_task(memory.ctypes.data, segment.ctypes.data, task)
+                do_task(memory, place, task)
                 if who >= {LEADER}:
                     count(shared, done + step)
         if who == {LEADER} and waits(shared, done + step, segment[line + 1], patience):
@@ -233,10 +236,10 @@ def write_segment(parts: Sequence[Step], buffers: int) -> Segment:
 
 
 def _code(function: Function) -> int:
-    return MOVES.index(function) if function in MOVES else int(function.address)  # type: ignore[attr-defined]
+    return function.address if isinstance(function, Kernel) else MOVES.index(function)
 
 
-def play(player: Function, segment: Segment, memory: Array) -> None:
+def play(player: Player, segment: Segment, memory: Array) -> None:
     """Run a segment; `memory` begins with the addresses of its buffers and ends with its shared words, all zero."""
     if not segment.helpers:
         playing_alone(player, segment, memory)()
@@ -244,12 +247,12 @@ def play(player: Function, segment: Segment, memory: Array) -> None:
     threads.together([_part(player, segment.words, memory, who) for who in range(segment.helpers + 1)])
 
 
-def playing_alone(player: Function, segment: Segment, memory: Array) -> Callable[[], object]:
+def playing_alone(player: Player, segment: Segment, memory: Array) -> Callable[[], object]:
     """Return what runs a segment on this thread, any number of times over the same memory."""
     return partial(player, memory, segment.words, 0, ALONE, PATIENCE)
 
 
-def _part(player: Function, words: Array, memory: Array, who: int) -> Callable[[], bool]:
+def _part(player: Player, words: Array, memory: Array, who: int) -> Callable[[], bool]:
     """Return what a thread calls until it is done."""
     steps, step = int(words[0]), 0
 
@@ -262,7 +265,7 @@ def _part(player: Function, words: Array, memory: Array, who: int) -> Callable[[
     return part
 
 
-def play_in_python(bound: Sequence[tuple[Function, Any, Array]], tasks: Tasks) -> None:
+def play_in_python(bound: Sequence[tuple[Any, Any, Array]], tasks: Tasks) -> None:
     """Run kernels that are plain Python, each with its arrays and sizes."""
     in_order([partial(_perform, bound, calls) for calls in tasks])
 
@@ -273,7 +276,7 @@ def in_order(tasks: Sequence[Callable[[], None]]) -> None:
         task()
 
 
-def _perform(bound: Sequence[tuple[Function, Any, Array]], calls: Sequence[Call]) -> None:
+def _perform(bound: Sequence[tuple[Any, Any, Array]], calls: Sequence[Call]) -> None:
     for entry, t0, t1, b0, b1, slot in calls:
         function, buffers, sizes = bound[entry]
         function(buffers, sizes, t0, t1, b0, b1, slot)

@@ -29,16 +29,15 @@ names in NumPy. A kernel gets its buffers as a pointer to their addresses. No bo
 
 import inspect
 import operator
-import platform
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import config, types
-from numba.core import cgutils, codegen
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
@@ -338,38 +337,3 @@ def vectors(dtype: str, width: int) -> SimpleNamespace:
     kinds = _Kinds(VectorType(getattr(types, dtype), width))
     names = {name: _primitive(kinds, name, *row) for name, row in _primitives(kinds).items()}
     return SimpleNamespace(W=width, scalar=np.dtype(dtype).type, **names)
-
-
-REGISTERS = {"avx512f": 64, "avx": 32, "sse2": 16, "neon": 16}  # bytes that a feature of a CPU lets a register hold
-
-
-def host_width(dtype: str) -> int:
-    """Return how many elements of `dtype` a register of this CPU holds, as Numba compiles for it.
-
-    NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX are honoured. Beside NUMBA_CPU_NAME alone (other than "generic")
-    Numba takes the features of the host, and so does this. It is 1 for a CPU of which Numba knows no features.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
-        The element type.
-
-    Examples
-    --------
-    >>> host_width("float32") >= host_width("float64")
-    True
-    """
-    settings: Any = config  # its attributes are made at run time
-    features = settings.CPU_FEATURES
-    if features is None:
-        features = codegen.get_host_cpu_features()
-    sizes = [size for feature, size in REGISTERS.items() if f"+{feature}" in features.split(",")]
-    if platform.machine() in ("arm64", "aarch64") and cpu_name() != "generic":
-        sizes.append(16)  # every CPU of this kind has them; on macOS LLVM lists no features
-    return max(sizes, default=0) // np.dtype(dtype).itemsize or 1
-
-
-def cpu_name() -> str:
-    """Return the name of the CPU that Numba compiles for; "generic" is one that it does not know."""
-    settings: Any = config
-    return str(settings.CPU_NAME or binding.get_host_cpu_name())

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from itertools import zip_longest
 
 from lstmgraph.jit.frame import Array, Entry, Frame
-from lstmgraph.jit.player import Call, Function, Rounds, Segment, Step, play, play_in_python, playing_alone
+from lstmgraph.jit.player import Call, Player, Rounds, Segment, Step, play, play_in_python, playing_alone
 from lstmgraph.jit.rows import Rows
 
 Share = Callable[[Rows], Rounds]
@@ -87,7 +87,7 @@ class Python:
 class Played:
     """Steps of kernels that follow each other, as one call of the player."""
 
-    player: Function
+    player: Player
     segment: Segment
     slots: Array  # of the kernels' buffers
     blank: Array  # the bytes from a slot's memory to the buffer; then the shared words, all zero

@@ -9,11 +9,13 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TEXT = "kernels.py"
+from lstmgraph.jit.machine_code import Code
+
+TEXT = "kernels.py"  # for people
+_CODE = ".o"
 _MANIFEST = "manifest.json"  # its time of change says when the entry was last used
 _ENTRY = re.compile(r"[0-9a-f]{32}")
 _ASIDE = re.compile(r"\.lstmgraph-(building|discarded)-.*")
@@ -43,22 +45,24 @@ class Entry:
     used: float
 
 
-def find(folder: Path, digest: str, text: str) -> Path | None:
-    """Return the entry of a digest if every byte of it is as it was written, else None."""
-    entry = folder / digest
+def find(folder: Path, digest: str, text: str) -> dict[str, Code] | None:
+    """Return the machine code of a digest by entry if every byte of it is as it was written, else None."""
+    place = folder / digest
     try:
-        if not _trusted(entry):
+        if not _trusted(place):
             return None
-        manifest = json.loads((entry / _MANIFEST).read_bytes())
-        sums = manifest["files"]
-        # Numba itself raises on a truncated file and runs a flipped byte
-        if manifest["digest"] != digest or sums[TEXT] != _sum(text.encode()):
+        manifest = json.loads((place / _MANIFEST).read_bytes())
+        if manifest["digest"] != digest or manifest["text"] != _sum(text.encode()):
             return None
-        if any(_sum((entry / name).read_bytes()) != expected for name, expected in sums.items()):
-            return None
+        found = {
+            name: Code(symbol, (place / f"{name}{_CODE}").read_bytes())
+            for name, (symbol, _) in manifest["entries"].items()
+        }
+        # a flipped byte would run
+        whole = all(_sum_of(code) == manifest["entries"][name][1] for name, code in found.items())
+        return found if whole and _sum((place / TEXT).read_bytes()) == manifest["text"] else None
     except Exception:  # whatever is wrong with it, it is not ours to use
         return None
-    return entry
 
 
 def touch(entry: Path) -> None:
@@ -66,16 +70,6 @@ def touch(entry: Path) -> None:
     with contextlib.suppress(OSError):
         if time.time() - (entry / _MANIFEST).stat().st_mtime > _DAY:
             os.utime(entry / _MANIFEST)
-
-
-@contextlib.contextmanager
-def loadable(entry: Path) -> Iterator[Path]:
-    """Give the folder to load an entry from; maybe a copy, for Numba does not read where it cannot write."""
-    if os.access(entry / "__pycache__", os.W_OK):
-        yield entry
-        return
-    with tempfile.TemporaryDirectory(prefix="lstmgraph-") as copy:
-        yield Path(shutil.copytree(entry, Path(copy) / entry.name))
 
 
 def begin(folder: Path) -> Path | None:
@@ -87,22 +81,23 @@ def begin(folder: Path) -> Path | None:
         return None
 
 
-def publish(built: Path, folder: Path, digest: str, text: str, title: str) -> Path:
-    """Write the manifest of a finished entry and move it to its place; return where it, or its equal, is."""
-    files = sorted(path for path in built.rglob("*") if path.is_file())
-    sums = {path.relative_to(built).as_posix(): _sum(path.read_bytes()) for path in files}
-    manifest = {"digest": digest, "title": title, "files": sums}
-    (built / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+def publish(place: Path, folder: Path, digest: str, text: str, title: str, entries: dict[str, Code]) -> None:
+    """Fill a folder and move it to where an entry, or its equal, is looked for."""
+    (place / TEXT).write_text(text, encoding="utf-8", newline="\n")
+    for name, code in entries.items():
+        (place / f"{name}{_CODE}").write_bytes(code.content)
+    sums = {name: (code.symbol, _sum_of(code)) for name, code in entries.items()}
+    manifest = {"digest": digest, "title": title, "text": _sum(text.encode()), "entries": sums}
+    (place / _MANIFEST).write_text(json.dumps(manifest, indent=1))
     entry = folder / digest
     with contextlib.suppress(OSError):
-        os.rename(built, entry)
-        return entry
+        os.rename(place, entry)
+        return
     if find(folder, digest, text) is None:  # else another process was first
         discarded = folder / f".lstmgraph-discarded-{uuid.uuid4().hex}"
         os.rename(entry, discarded)
-        os.rename(built, entry)
+        os.rename(place, entry)
         remove(discarded)
-    return entry
 
 
 def remove(path: Path) -> None:
@@ -209,6 +204,10 @@ def _last_used(path: Path) -> float:
 
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _sum_of(code: Code) -> str:
+    return _sum(code.symbol.encode() + b"\0" + code.content)
 
 
 def _trusted(entry: Path) -> bool:

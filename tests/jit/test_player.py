@@ -15,7 +15,7 @@ from lstmgraph.jit.player import (
     LINGER,
     PATIENCE,
     PLAY,
-    SIGNATURE,
+    TAKES,
     Step,
     clear_rows,
     copy_rows,
@@ -162,7 +162,7 @@ def patient():
     """Return a player whose helpers stay for ever."""
     text = PLAY.replace(f"looks < {LINGER}", "looks < 10**12")
     assert text != PLAY
-    module = cache.compile_module(text, ("play",), dtype="float32", width=1, title="a player", signature=SIGNATURE)
+    module = cache.compile_module(text, ("play",), dtype="float32", width=1, title="a player", takes=TAKES)
     return module.functions["play"]
 
 

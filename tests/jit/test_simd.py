@@ -3,17 +3,17 @@
 import ctypes
 import mmap
 import os
-import platform
 import sys
 import warnings
 from functools import cache
 
 import numpy as np
 import pytest
-from numba import config, njit
-from simd_kernels import MAP, SETTINGS, addresses, compiled, defined, run_python
+from numba import njit
+from simd_kernels import SETTINGS, addresses, compiled, defined, run_python
 
 from lstmgraph.jit import shim, simd
+from lstmgraph.jit.processor import host_width
 
 DTYPES = ("float32", "float64")
 WIDTHS = (1, 4, 8, 16)
@@ -147,7 +147,7 @@ def test_a_part_stores_its_lanes_only(dtype, width):
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="uses mprotect and fork")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_part_at_the_end_of_a_page_touches_no_other(dtype):
-    width = simd.host_width(dtype)
+    width = host_width(dtype)
     kernel = copy_part(dtype, width)
     pages = [mmap.mmap(-1, 2 * mmap.PAGESIZE) for _ in range(2)]
     arrays = [np.frombuffer(page, np.uint8) for page in pages]
@@ -205,54 +205,3 @@ def test_the_twin_keeps_its_dtype(other):
 def test_the_twin_needs_no_numba():
     code = "import sys, lstmgraph.jit.shim; sys.exit('numba' in sys.modules)"
     assert run_python("-c", code).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("features", "name", "size"),
-    [
-        ("+avx512f,+avx", None, 64),
-        ("+avx,-avx512f", "x", 32),
-        ("+avx2,+avx", None, 32),
-        ("+sse2", None, 16),
-        ("+neon", None, 16),
-        ("", "generic", 0),
-        ("-sse2,+64bit", "generic", 0),
-    ],
-)
-def test_the_width_follows_the_features_numba_compiles_for(monkeypatch, features, name, size):
-    monkeypatch.setattr(config, "CPU_FEATURES", features)
-    monkeypatch.setattr(config, "CPU_NAME", name)
-    assert (simd.host_width("float32"), simd.host_width("float64")) == (size // 4 or 1, size // 8 or 1)
-
-
-@pytest.mark.parametrize(("name", "lanes"), [("apple-m1", 4), ("generic", 1)])
-def test_a_64_bit_arm_has_vectors_even_where_no_features_are_listed(monkeypatch, name, lanes):
-    monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(config, "CPU_FEATURES", "")
-    monkeypatch.setattr(config, "CPU_NAME", name)
-    assert simd.host_width("float32") == lanes
-
-
-def test_a_cached_kernel_is_loaded_by_another_process(tmp_path):
-    path = tmp_path / "generated.py"
-    text = f"""
-import numpy as np
-from numba import njit
-from lstmgraph.jit import native, simd
-globals().update(vars(simd.vectors("float32", 8)), function=simd.vectors("float32", 8).tanh)
-@njit(error_model="numpy")
-{MAP.strip()}
-@njit("(int64[::1], int64)", cache=True, nogil=True, error_model="numpy")
-def outer(buffers, n):
-    kernel(native.words(buffers.ctypes.data), n)
-x, y = np.ones(11, "float32"), np.zeros(11, "float32")
-outer(np.array([x.ctypes.data, y.ctypes.data]), 11)
-hits = sum(outer.stats.cache_hits.values())
-"""
-    path.write_text(text)
-    code = "import generated; print(generated.hits, *generated.y)"
-    runs = [run_python("-c", code, cwd=tmp_path) for _ in range(2)]
-    assert [run.returncode for run in runs] == [0, 0], runs[1].stderr
-    (made, *first), (loaded, *second) = (run.stdout.split() for run in runs)
-    assert (made, loaded) == ("0", "1")
-    assert first == second

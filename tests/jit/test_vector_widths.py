@@ -16,6 +16,7 @@ import lstmgraph as lg
 from lstmgraph.jit import simd
 from lstmgraph.jit.cache import compile_module
 from lstmgraph.jit.machine import host, machine
+from lstmgraph.jit.processor import host_width
 from lstmgraph.jit.tile import product_name, tiles_source
 from lstmgraph.testing import TOLERANCE, meaning, random_feeds, results
 
@@ -111,7 +112,7 @@ def doctor(**told):
 def test_a_cpu_that_numba_does_not_know_is_scalar_and_the_doctor_says_so():
     line = doctor(NUMBA_CPU_NAME="generic")
     assert "1 float32, 1 float64" in line and "scalar" in line and "generic" in line
-    assert ("scalar" in doctor()) == (simd.host_width("float32") == 1)
+    assert ("scalar" in doctor()) == (host_width("float32") == 1)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_cpu_that_numba_does_not_know_is_scalar_and_the_doctor_says_so():
 def test_only_parameters_tell_the_targets_apart(width, tile):
     target = machine("float32", width)
     assert (target.rows, target.vectors) == tile and target.heights[0] == tile[0] and target.heights[-1] == 1
-    assert host("float32") == machine("float32", simd.host_width("float32"))
+    assert host("float32") == machine("float32", host_width("float32"))
     assert sorted(set(target.heights), reverse=True) == list(target.heights)
 
 
