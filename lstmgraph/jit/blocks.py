@@ -129,11 +129,12 @@ def _pack(writer: Writer, group: tuple[Product, ...], term: int, panel: int) -> 
 
 def _body(writer: Writer, block: Block, size: str, loads: dict[str, str]) -> None:
     """The pointwise ops of a block at one register of columns, whole or in part."""
-    with writer.inside(f"if q + W <= {size}:"):
-        compute(writer, values_of(block), block.size, {}, "whole", loads)
-    with writer.inside(f"elif q < {size}:"):
-        writer.write(f"n = {size} - q")
-        compute(writer, values_of(block), block.size, {}, "part", loads)
+    with writer.placing():
+        with writer.inside(f"if q + W <= {size}:"):
+            compute(writer, values_of(block), block.size, {}, "whole", loads)
+        with writer.inside(f"elif q < {size}:"):
+            writer.write(f"n = {size} - q")
+            compute(writer, values_of(block), block.size, {}, "part", loads)
 
 
 def _pointwise_block(writer: Writer, block: Block) -> None:

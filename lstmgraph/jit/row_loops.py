@@ -29,11 +29,12 @@ def write_row_loop(writer: Writer, loop: RowLoop) -> None:
 def _along(writer: Writer, size: Dim, body: Callable[[Span], None]) -> None:
     """Write a walk over the registers of a row: the whole ones, then what is left."""
     text, whole = writer.dim(size), writer.whole(size)
-    with writer.inside(f"for q in range(0, {whole}, W):"):
+    with writer.inside(f"for q in range(0, {whole}, W):"), writer.placing():
         body("whole")
     with writer.inside(f"if {whole} < {text}:"):
         writer.write(f"q = {whole}", f"n = {text} - q")
-        body("rest")
+        with writer.placing():
+            body("rest")
 
 
 def _pointwise(writer: Writer, walk: Walk, have: Have) -> None:
@@ -62,7 +63,7 @@ def _pointwise(writer: Writer, walk: Walk, have: Have) -> None:
     for key in walk.folds:
         have[key] = value_name(writer, key)
         writer.write(f"{have[key]} = fill({_fold(writer, key).finish.format(lanes[key])})")
-        writer.write(*(store(home, have[key], "number") for home in writer.stores.get(key, ())))
+        writer.write(*(store(writer, home, have[key], "number") for home in writer.stores.get(key, ())))
 
 
 def _fold(writer: Writer, key: str) -> Fold:
@@ -93,12 +94,13 @@ def _running(writer: Writer, walk: Walk, have: Have) -> None:
         with writer.inside(f"for k in range({steps}):"):
             writer.write(f"q = ({steps} - 1 - k) * W" if back else "q = k * W")
             spans: tuple[tuple[Span, str], ...] = (("whole", f"if q + W <= {size}:"), ("part", "else:"))
-            for span, test in spans:
-                with writer.inside(test):
-                    if span == "part":
-                        writer.write(f"n = {size} - q")
-                    writer.write(f"{name} = {word}({load(address, span)}) + carry")
-                    writer.write(*(store(home, name, span) for home in writer.stores[key]))
+            with writer.placing():
+                for span, test in spans:
+                    with writer.inside(test):
+                        if span == "part":
+                            writer.write(f"n = {size} - q")
+                        writer.write(f"{name} = {word}({load(writer, address, span)}) + carry")
+                        writer.write(*(store(writer, home, name, span) for home in writer.stores[key]))
             writer.write(f"carry = fill(lane({name}, {last}))")
 
 
@@ -107,7 +109,7 @@ def _copy(writer: Writer, source: str, targets: Iterable[Address], size: Dim, ha
 
     def body(span: Span) -> None:
         value = operand(writer, source, size, dict(have), span)
-        writer.write(*(store(target, value, span) for target in targets))
+        writer.write(*(store(writer, target, value, span) for target in targets))
 
     if size == 1:
         body("number")
@@ -143,7 +145,7 @@ def _gather(writer: Writer, walk: Walk, have: Have) -> None:
                 "number": f"splat({pointer}, entry)",
             }
             text = texts[span]
-            writer.write(*(store(home, text, span) for home in homes))
+            writer.write(*(store(writer, home, text, span) for home in homes))
 
         if walk.size == 1:
             body("number")

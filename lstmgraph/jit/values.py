@@ -37,26 +37,26 @@ def compute(
         have[key] = _named(writer, value_name(writer, key), span)
         writer.write(f"{have[key]} = {text}")
         for address in writer.stores.get(key, ()):
-            writer.write(store(address, have[key], span))
+            writer.write(store(writer, address, have[key], span))
 
 
 def _named(writer: Writer, name: str, span: Span) -> str:
     return writer.identifier(f"{name}_rest") if span == "rest" else name
 
 
-def store(address: Address, name: str, span: Span) -> str:
+def store(writer: Writer, address: Address, name: str, span: Span) -> str:
     """Return the text that stores a register."""
     if span == "number":
         return f"put_element({address.buffer}, {address.at('i')}, lane({name}, 0))"
-    where = f"{address.buffer}, {address.at('i', 'q')}"
+    where = f"{address.buffer}, {writer.place(address)}"
     return f"store({where}, {name})" if span == "whole" else f"store_part({where}, {name}, n)"
 
 
-def load(address: Address, span: Span) -> str:
+def load(writer: Writer, address: Address, span: Span) -> str:
     """Return the text of a register of a row value in memory."""
     if span == "number":
         return f"splat({address.buffer}, {address.at('i')})"
-    where = f"{address.buffer}, {address.at('i', 'q')}"
+    where = f"{address.buffer}, {writer.place(address)}"
     return f"load({where})" if span == "whole" else f"load_part({where}, n)"
 
 
@@ -79,7 +79,7 @@ def operand(writer: Writer, key: str, size: Dim, have: dict[str, str], span: Spa
         wanted = writer.identifiers.setdefault(f"{key} value", writer.identifier(f"{node.name}_value"))
     else:
         narrow = width(graph, key) == 1 and size != 1
-        text = load(writer.homes[key], "number" if narrow else span)
+        text = load(writer, writer.homes[key], "number" if narrow else span)
         wanted = writer.identifiers.setdefault(f"{key} value", writer.identifier(f"{node.name or node.op}_value"))
     have[key] = _named(writer, wanted, span)
     writer.write(f"{have[key]} = {text}")

@@ -80,6 +80,8 @@ class Writer:
     wholes: dict[str, str] = field(default_factory=dict)
     rows_of: dict[RowLoop, tuple[str, str]] = field(default_factory=dict)  # of one row: its first element, its elements
     aliases: list[tuple[str, str]] = field(default_factory=list)
+    names_of_places: dict[str, str] = field(default_factory=dict)  # by their text
+    places: dict[str, str] = field(default_factory=dict)  # those of them that are in use
     tile: int = 0
     flops: list[tuple[Dim, Dim]] = field(default_factory=list)
 
@@ -145,6 +147,23 @@ class Writer:
         if value not in self.numbers:
             self.numbers[value] = NUMBERS.get(value) or self.identifier(f"number_{len(self.numbers)}")
         return self.numbers[value]
+
+    def place(self, address: Address) -> str:
+        """Return where column q of row i is: a name, which `placing` gives a value."""
+        text = address.at("i", "q")
+        if not address.size:
+            return text
+        if text not in self.names_of_places:
+            self.names_of_places[text] = self.identifier(f"{address.base.removesuffix('_row') or 'row'}_at")
+        self.places[text] = self.names_of_places[text]
+        return self.places[text]
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Write above what follows where its columns are: once, for whole registers and for parts of one."""
+        self.places, here = {}, len(self.lines)
+        yield
+        self.lines[here:here] = ["    " * self.depth + f"{name} = {text}" for text, name in self.places.items()]
 
     # ---- lines
 
