@@ -23,12 +23,12 @@ class KernelLower(Lower):
 
     def create_cfunc_wrapper(self) -> None:
         """Write the outer function."""
-        module, inner = _module_with(self)
-        outer = ir.Function(module, ir.FunctionType(ir.VoidType(), inner.given), self.fndesc.llvm_cfunc_wrapper_name)
+        inner = _Inner(self)
+        outer = inner.outer(ir.VoidType(), inner.given)
         builder = ir.IRBuilder(outer.append_basic_block())
         inner.call(builder, outer.args)
         builder.ret_void()
-        self.library.add_ir_module(module)
+        self.library.add_ir_module(inner.module)
 
 
 class BuiltinLower(Lower):
@@ -40,58 +40,59 @@ class BuiltinLower(Lower):
 
     def create_cfunc_wrapper(self) -> None:
         """Write the outer function."""
-        module, inner = _module_with(self)
-        kind = ir.FunctionType(OBJECT, [OBJECT, OBJECT.as_pointer(), WORD])
-        outer = ir.Function(module, kind, self.fndesc.llvm_cfunc_wrapper_name)
-        _Entrance(module, outer).write(inner)
-        self.library.add_ir_module(module)
+        inner = _Inner(self)
+        _Entrance(inner).write()
+        self.library.add_ir_module(inner.module)
 
 
 class _Inner:
-    """The function that is wrapped."""
+    """The function that is wrapped, and the module in which that happens."""
 
-    def __init__(self, module: Any, lower: Lower) -> None:
+    def __init__(self, lower: Lower) -> None:
         self.described, self.how = lower.fndesc, lower.context.call_conv
+        self.module = lower.context.create_module("entrance")
         kind = self.how.get_function_type(self.described.restype, self.described.argtypes)
-        self.function = ir.Function(module, kind, self.described.llvm_func_name)
+        self.function = ir.Function(self.module, kind, self.described.llvm_func_name)
         self.given = [WORDS if isinstance(each, types.CPointer) else WORD for each in self.described.argtypes]
+
+    def outer(self, result: Any, arguments: Any) -> Any:
+        """Return the function around it, empty."""
+        kind = ir.FunctionType(result, arguments)
+        return ir.Function(self.module, kind, self.described.llvm_cfunc_wrapper_name)
 
     def call(self, builder: Any, arguments: Any) -> Any:
         """Call it and return its result."""
-        return self.how.call_function(
+        _, result = self.how.call_function(
             builder, self.function, self.described.restype, self.described.argtypes, arguments
-        )[1]
-
-
-def _module_with(lower: Lower) -> tuple[Any, _Inner]:
-    module = lower.context.create_module("entrance")
-    return module, _Inner(module, lower)
+        )
+        return result
 
 
 class _Entrance:
     """A function of Python's C API that is being written: (self, arguments, number) -> object."""
 
-    def __init__(self, module: Any, function: Any) -> None:
-        self.module, self.function = module, function
-        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+    def __init__(self, inner: _Inner) -> None:
+        self.inner = inner
+        self.function = inner.outer(OBJECT, [OBJECT, OBJECT.as_pointer(), WORD])
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
 
-    def write(self, inner: _Inner) -> None:
+    def write(self) -> None:
         """Write all of it; whatever fails on the way in leaves its exception and gives back what was taken."""
-        builder, (_, objects, number) = self.builder, self.function.args
+        builder, given, (_, objects, number) = self.builder, self.inner.given, self.function.args
         result, end = builder.alloca(OBJECT), self.function.append_basic_block("end")
         builder.store(OBJECT(None), result)
-        rooms = [(builder.alloca(BUFFER), builder.alloca(WORD, VIEW)) for kind in inner.given if kind == WORDS]
+        rooms = [(builder.alloca(BUFFER), builder.alloca(WORD, VIEW)) for kind in given if kind == WORDS]
         for buffer, _ in rooms:
             builder.store(BUFFER(None), buffer)  # to be given back even if it was never filled
-        with builder.if_then(builder.icmp_signed("!=", number, WORD(len(inner.given)))):
+        with builder.if_then(builder.icmp_signed("!=", number, WORD(len(given)))):
             self._python(INT, "PyErr_BadArgument")
             builder.branch(end)
         free, arguments = iter(rooms), []
-        for place, kind in enumerate(inner.given):
+        for place, kind in enumerate(given):
             each = builder.load(builder.gep(objects, [WORD(place)]))
             arguments.append(self._view(each, *next(free), end) if kind == WORDS else self._number(each, end))
         state = self._python(OBJECT, "PyEval_SaveThread")
-        found = inner.call(builder, arguments)
+        found = self.inner.call(builder, arguments)
         self._python(ir.VoidType(), "PyEval_RestoreThread", state)
         builder.store(self._python(OBJECT, "PyLong_FromLongLong", found), result)
         builder.branch(end)
@@ -135,6 +136,6 @@ class _Entrance:
 
     def _python(self, result: Any, name: str, *arguments: Any) -> Any:
         """Call a function of Python's C API."""
-        known = self.module.globals.get(name)
+        known = self.inner.module.globals.get(name)
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        return self.builder.call(known or ir.Function(self.module, kind, name), arguments)
+        return self.builder.call(known or ir.Function(self.inner.module, kind, name), arguments)

@@ -27,7 +27,7 @@ _NUMBA_SETTINGS = ("NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE", "
 
 
 def module_name(digest: str) -> str:
-    """Name the module of a digest: equal names in two processes mean equal code (Numba issue 10486)."""
+    """Name the module of a digest."""
     return f"lstmgraph_kernels_{digest}"
 
 

@@ -1,4 +1,4 @@
-"""Which of Numba's passes a kernel needs: generated text is plain, and most others look for what it lacks."""
+"""How Numba compiles generated text: by few of its passes, for the text is plain and most look for what it lacks."""
 # mypy: disable-error-code="no-untyped-call"
 
 from typing import Any
@@ -89,7 +89,7 @@ def compile_entry(function: Any, takes: str | None) -> Code:
     """Return the machine code of a kernel, or of what Python calls with such arguments: "array array number", say."""
     flags: Any = Flags()
     cpu_target.options.parse_as_flags(flags, OPTIONS)
-    flags.no_compile = True  # into Numba's own memory; the object file alone is wanted
+    flags.no_compile = True  # no function of Numba's own: the object file is wanted
     arguments = KERNEL if takes is None else tuple([ARGUMENTS[word] for word in takes.split()])
     with global_compiler_lock:
         made = compile_extra(
