@@ -256,24 +256,34 @@ def fed(found: Arrays, feeds: Feeds) -> Arrays:
 def meaning(program: Program, feeds: Feeds) -> Arrays:
     """Return what `results` must return, by the NumPy meaning of the graph and of its gradient's graph."""
     y, state = interpret(program.traced, feeds.params, feeds.x, **feeds.keywords)
-    found = _results(program, y, state)
+    found, graph = _results(program, y, state), _gradient_graph(program, feeds)
     if feeds.lengths is None:
-        return found | _gradient_meaning(program, feeds, slice(None), None)
-    rows = [_gradient_meaning(program, feeds, slice(b, b + 1), int(n)) for b, n in enumerate(feeds.lengths)]
-    for leaf, nothing in _gradient_meaning(program, feeds, slice(0, 0), 0).items():
+        return found | _gradient_meaning(program, graph, feeds, slice(None), None)
+    rows = [_gradient_meaning(program, graph, feeds, slice(b, b + 1), int(n)) for b, n in enumerate(feeds.lengths)]
+    for leaf, nothing in _gradient_meaning(program, graph, feeds, slice(0, 0), 0).items():
         parts = [nothing, *(row[leaf] for row in rows)]
         axis = 1 if leaf.startswith("d input:") else 0
         found[leaf] = np.sum(parts, axis=0) if leaf.startswith("d parameter:") else np.concatenate(parts, axis=axis)
     return found
 
 
-def _gradient_meaning(program: Program, feeds: Feeds, rows: slice, length: int | None) -> Arrays:
-    """Return the cotangents of some rows alone, each as long as it is; zeros in padding."""
+def _fed_cell(program: Program, feeds: Feeds) -> Traced:
+    """Return the cell or network that such feeds go into: with masks or without, with resets or without."""
     masks = program.traced.masks.keys() & feeds.x.keys()
-    traced = with_masks(program.traced) if masks else without_masks(program.traced)
-    traced = traced if feeds.reset is None else with_reset(traced)
+    traced: Traced = with_masks(program.traced) if masks else without_masks(program.traced)
+    return traced if feeds.reset is None else with_reset(traced)
+
+
+def _gradient_graph(program: Program, feeds: Feeds) -> Traced:
+    traced = _fed_cell(program, feeds)
     sequence = with_learned_starts(over_sequences(traced), learned_starts(traced, feeds.state))
-    graph = with_gradient(resolve(sequence, tuple(program.sizes.items())))
+    graph: Traced = with_gradient(resolve(sequence, tuple(program.sizes.items())))
+    return graph
+
+
+def _gradient_meaning(program: Program, graph: Traced, feeds: Feeds, rows: slice, length: int | None) -> Arrays:
+    """Return the cotangents of some rows alone, each as long as it is; zeros in padding."""
+    traced = _fed_cell(program, feeds)
     cut: dict[str, Any] = {
         leaf: feeds.x[node.name][:length, rows] if leaf.startswith("input:") else feeds.x[node.name]
         for leaf, node in traced.leaves.items()

@@ -56,8 +56,8 @@ CASES = {
 }
 THOROUGH = ("lstm", "learned", "tagger", "entries")
 EVERY = {
-    **{("float32", form): [1, 3, T - 1] for form in FORMS},
-    ("float32", "plain"): [1, 2, 3, 7, T - 1, T, T + 5],
+    **{("float32", form): [1, 3] for form in FORMS},
+    ("float32", "plain"): [1, 3, T - 1, T, T + 5],
     **{("float64", form): [np.int64(4)] for form in FORMS},
 }
 RUNS = [(kind, "float64", form) for kind in CASES for form in ("plain", "reset")]
@@ -299,12 +299,12 @@ def test_a_budget_leads_to_the_same_bits_and_a_greater_one_to_no_shorter_stretch
     ) as no:
         program.vjp(params, x, lengths=lengths, memory_budget=9)
     least = int(str(no.value).split()[-2])
-    for budget in [*np.geomspace(least, 2 * least, 4).astype(int), 20 * least]:
+    for budget in [*np.geomspace(least, 2 * least, 3).astype(int), 20 * least]:
         z, end, replay = program.vjp(params, x, lengths=lengths, memory_budget=budget)
         equal(by_name(y), by_name(z))
         equal(last, end)
         same(whole, replay(dy, dstate))
-    assert lengths_found == sorted(lengths_found) and lengths_found[-1] == steps and lengths_found[0] < lengths_found[3]
+    assert lengths_found == sorted(lengths_found) and lengths_found[-1] == steps and lengths_found[0] < lengths_found[2]
     with pytest.raises(lg.GraphError, match="expected at least"):
         program.vjp(params, x, lengths=lengths, memory_budget=least - 1)
 

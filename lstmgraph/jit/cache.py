@@ -29,7 +29,7 @@ class Module:
         The text they were made from.
     digest : str
         A hash of all that decides the machine code: text, processor, versions.
-    functions : dict of str to callable or Kernel
+    functions : dict of str to callable or CFunction
         The entries by name; and the helpers, where they are plain Python.
     text : str
         The source below the lines that set up its names; empty for plain Python.
@@ -57,11 +57,27 @@ def announce(message: str) -> None:
 on_compile: Callable[[str], None] = announce  # called with one line before a cold compile; may be replaced
 
 _lock = threading.RLock()  # Numba compiles one thing at a time anyway
+_held: list[Any] = []  # by a thread that forks: Numba's lock, if Numba is there
 _modules: "dict[_Request, Module]" = {}
 
+
+def _before_fork() -> None:
+    """Wait for threads that compile, for us or others: a child must not begin with a lock that one of them holds."""
+    _lock.acquire()
+    numbas = sys.modules.get("numba.core.compiler_lock")
+    _held[:] = [numbas.global_compiler_lock] if numbas else []
+    for lock in _held:
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in _held:
+        lock.release()
+    _lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    # a child must not begin with a lock, ours or Numba's, held by a thread that it does not have
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def compile_module(
@@ -97,8 +113,8 @@ def compile_module(
         place of the addresses.
     takes : str, optional
         "array array number", say: the arguments of entries that Python calls, and which return a number. An array is
-        a pointer to what is known of it: its address, the bytes of an item, dimensions, the letter of its format, where
-        its shape and its strides are. Without it entries are C functions, called by their ``address``.
+        a pointer to words that say what is known of it, as `lstmgraph.jit.native` names them. Without it entries are
+        C functions, called by their ``address``.
 
     Returns
     -------
@@ -223,6 +239,7 @@ def _load(request: _Request, folder: Path, digest: str, text: str) -> dict[str, 
     try:
         functions = _entered(request, found)
     except Exception:  # LLVM cannot read it: it is compiled again
+        store.remove(folder / digest)
         return None
     store.touch(folder / digest)
     return functions
@@ -230,11 +247,12 @@ def _load(request: _Request, folder: Path, digest: str, text: str) -> dict[str, 
 
 def _build(request: _Request, folder: Path, digest: str, text: str) -> dict[str, Any]:
     """Compile, and keep the result on disk where that is possible."""
-    place = store.begin(folder)
-    if place is None:
-        on_compile(f"compiling {request.title}; it cannot be cached, for {folder} cannot be written")
-    else:
-        on_compile(f"compiling {request.title}; it will be cached in {folder}")
+    place, why = store.begin(folder), f"{folder} cannot be written"
+    if place is not None and not loader.settings_hold():
+        store.remove(place)
+        place, why = None, "Numba's settings were changed in this process"
+    kept = f"will be cached in {folder}" if place else f"cannot be cached, for {why}"
+    on_compile(f"compiling {request.title}; it {kept}")
     try:
         _define(request.uses)
         found = loader.compiled(loader.module_name(digest), text, request.entries, request.takes)
@@ -257,5 +275,6 @@ def _define(modules: tuple[Module, ...]) -> None:
 
 def _entered(request: _Request, found: dict[str, Code]) -> dict[str, Any]:
     """Return machine code as what is called."""
-    enter = machine_code.kernel if request.takes is None else machine_code.builtin
-    return {name: enter(name, found[name]) for name in request.entries}
+    if request.takes is None:
+        return {name: machine_code.c_function(found[name]) for name in request.entries}
+    return {name: machine_code.builtin(name, found[name]) for name in request.entries}

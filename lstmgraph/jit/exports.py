@@ -10,12 +10,13 @@ from llvmlite import ir
 from numba import types
 from numba.core.lowering import Lower
 
-WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
-WORDS, OBJECT = WORD.as_pointer(), BYTE.as_pointer()
+from lstmgraph.jit.native import ADDRESS, DIMENSIONS, ITEM, LETTER, SHAPE, STRIDES, WORD
+
+INT, BYTE = ir.IntType(32), ir.IntType(8)
+POINTER, OBJECT = WORD.as_pointer(), BYTE.as_pointer()
 # Py_buffer: memory, owner, bytes, of an item; read only, dimensions; format; shape, strides; offsets, internal
-BUFFER = ir.LiteralStructType([OBJECT, OBJECT, WORD, WORD, INT, INT, OBJECT, WORDS, WORDS, WORDS, OBJECT])
+BUFFER = ir.LiteralStructType([OBJECT, OBJECT, WORD, WORD, INT, INT, OBJECT, POINTER, POINTER, POINTER, OBJECT])
 STRIDES_AND_FORMAT = 0x18 | 0x04  # what is asked of an array: PyBUF_STRIDES | PyBUF_FORMAT
-VIEW = 6  # words of a view: address, bytes of an item, dimensions, letter of its format, addresses of shape and strides
 
 
 class KernelLower(Lower):
@@ -53,7 +54,7 @@ class _Inner:
         self.module = lower.context.create_module("entrance")
         kind = self.how.get_function_type(self.described.restype, self.described.argtypes)
         self.function = ir.Function(self.module, kind, self.described.llvm_func_name)
-        self.given = [WORDS if isinstance(each, types.CPointer) else WORD for each in self.described.argtypes]
+        self.given = [POINTER if isinstance(each, types.CPointer) else WORD for each in self.described.argtypes]
 
     def outer(self, result: Any, arguments: Any) -> Any:
         """Return the function around it, empty."""
@@ -81,16 +82,16 @@ class _Entrance:
         builder, given, (_, objects, number) = self.builder, self.inner.given, self.function.args
         result, end = builder.alloca(OBJECT), self.function.append_basic_block("end")
         builder.store(OBJECT(None), result)
-        rooms = [(builder.alloca(BUFFER), builder.alloca(WORD, VIEW)) for kind in given if kind == WORDS]
+        rooms = [(builder.alloca(BUFFER), builder.alloca(WORD, 1 + STRIDES)) for kind in given if kind == POINTER]
         for buffer, _ in rooms:
             builder.store(BUFFER(None), buffer)  # to be given back even if it was never filled
         with builder.if_then(builder.icmp_signed("!=", number, WORD(len(given)))):
             self._python(INT, "PyErr_BadArgument")
             builder.branch(end)
-        free, arguments = iter(rooms), []
+        free_rooms, arguments = iter(rooms), []
         for place, kind in enumerate(given):
             each = builder.load(builder.gep(objects, [WORD(place)]))
-            arguments.append(self._view(each, *next(free), end) if kind == WORDS else self._number(each, end))
+            arguments.append(self._view(each, *next(free_rooms), end) if kind == POINTER else self._number(each, end))
         state = self._python(OBJECT, "PyEval_SaveThread")
         found = self.inner.call(builder, arguments)
         self._python(ir.VoidType(), "PyEval_RestoreThread", state)
@@ -115,17 +116,20 @@ class _Entrance:
         )
         self._leave_if(builder.icmp_signed("!=", failed, INT(0)), end)
         field = [builder.load(builder.gep(buffer, [INT(0), INT(place)])) for place in range(len(BUFFER.elements))]
-        letter, more = [builder.load(builder.gep(field[6], [WORD(place)])) for place in range(2)]
+        builder.store(WORD(0), view)
+        unknown = builder.icmp_unsigned("==", field[6], OBJECT(None))
+        letters = builder.select(unknown, builder.bitcast(view, OBJECT), field[6])
+        letter, more = [builder.load(builder.gep(letters, [WORD(place)])) for place in range(2)]
         alone = builder.icmp_signed("==", more, BYTE(0))  # "<f", say, is none that we know
-        words = [
-            builder.ptrtoint(field[0], WORD),
-            field[3],
-            builder.sext(field[5], WORD),
-            builder.select(alone, builder.zext(letter, WORD), WORD(0)),
-            builder.ptrtoint(field[7], WORD),
-            builder.ptrtoint(field[8], WORD),
-        ]
-        for place, word in enumerate(words):
+        words = {
+            ADDRESS: builder.ptrtoint(field[0], WORD),
+            ITEM: field[3],
+            DIMENSIONS: builder.sext(field[5], WORD),
+            LETTER: builder.select(alone, builder.zext(letter, WORD), WORD(0)),
+            SHAPE: builder.ptrtoint(field[7], WORD),
+            STRIDES: builder.ptrtoint(field[8], WORD),
+        }
+        for place, word in words.items():
             builder.store(word, builder.gep(view, [WORD(place)]))
         return view
 

@@ -19,34 +19,34 @@ Intake = Callable[..., object]  # of arrays; true if they were those that were e
 NOTHING = write_segment([], 0), np.zeros(SHARED, np.int64)
 
 COPIES = '''
-from lstmgraph.jit.native import copy, words
+from lstmgraph.jit.native import ADDRESS, DIMENSIONS, ITEM, LETTER, SHAPE, STRIDES, copy, words
 
 def differs(a, wanted):
     """Say whether an array is not as wanted: of such a format, so many dimensions, this shape."""
-    if a[3] != wanted[1] or a[2] != wanted[2]:
+    if a[LETTER] != wanted[1] or a[DIMENSIONS] != wanted[2]:
         return True
-    shape = words(a[4])
-    for axis in range(a[2]):
+    shape = words(a[SHAPE])
+    for axis in range(a[DIMENSIONS]):
         if shape[axis] != wanted[3 + axis]:
             return True
     return False
 
 def copy_1(target, a):
     """Copy an array [B]."""
-    rows, steps, size = words(a[4])[0], words(a[5])[0], a[1]
-    for b in range(rows):
-        copy(target + b * size, a[0] + b * steps, size)
+    size = a[ITEM]
+    for b in range(words(a[SHAPE])[0]):
+        copy(target + b * size, a[ADDRESS] + b * words(a[STRIDES])[0], size)
 
 def copy_2(target, a):
     """Copy an array [B, n], whole rows if their elements lie side by side."""
-    shape, steps, size = words(a[4]), words(a[5]), a[1]
+    shape, strides, size = words(a[SHAPE]), words(a[STRIDES]), a[ITEM]
     for b in range(shape[0]):
-        row, start = target + b * shape[1] * size, a[0] + b * steps[0]
-        if steps[1] == size:
+        row, start = target + b * shape[1] * size, a[ADDRESS] + b * strides[0]
+        if strides[1] == size:
             copy(row, start, shape[1] * size)
         else:
             for i in range(shape[1]):
-                copy(row + i * size, start + i * steps[1], size)
+                copy(row + i * size, start + i * strides[1], size)
 '''
 
 
@@ -58,10 +58,11 @@ def intake_source(ranks: Sequence[int]) -> str:
     starts = accumulate((3 + rank for rank in ranks), initial=0)
     arrays = [(f"a{number}", 8 * start, rank) for number, (start, rank) in enumerate(zip(starts, ranks, strict=False))]
     lines = [
-        f"def take(places, memory, segment, {', '.join([a for a, _, _ in arrays])}):",
-        *[f"    if differs({a}, words(places[0] + {at})):\n        return 0" for a, at, _ in arrays],
-        *[f"    copy_{rank}(words(places[0] + {at})[0], {a})" for a, at, rank in arrays],
-        "    play_alone(memory[0], segment[0])",
+        f"def take(places, table, record, {', '.join([a for a, _, _ in arrays])}):",
+        "    wanted = places[ADDRESS]",
+        *[f"    if differs({a}, words(wanted + {at})):\n        return 0" for a, at, _ in arrays],
+        *[f"    copy_{rank}(words(wanted + {at})[0], {a})" for a, at, rank in arrays],
+        "    play_alone(table[ADDRESS], record[ADDRESS])",
         "    return 1",
     ]
     return COPIES + "\n" + "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ import functools
 import gc
 import hashlib
 import importlib.metadata
+import importlib.util
 import linecache
 import os
 import platform
@@ -22,8 +23,15 @@ from lstmgraph.jit.machine_code import Code
 
 Functions = dict[str, Callable[..., Any]]
 
-# Numba's settings that change the machine code and say nothing of the processor
-_NUMBA_SETTINGS = ("NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
+# Numba's settings that change the machine code and say nothing of the processor: in the environment, in its `config`
+_SETTINGS = {
+    "NUMBA_OPT": "OPT",
+    "NUMBA_LOOP_VECTORIZE": "LOOP_VECTORIZE",
+    "NUMBA_SLP_VECTORIZE": "SLP_VECTORIZE",
+    "NUMBA_BOUNDSCHECK": "BOUNDSCHECK",
+    "NUMBA_DEBUGINFO": "DEBUGINFO_DEFAULT",
+    "NUMBA_DEBUG_JIT": "DEBUG_JIT",
+}
 
 
 def module_name(digest: str) -> str:
@@ -135,7 +143,7 @@ def environment() -> bytes:
         sys.implementation.cache_tag,
         platform.python_version(),
         *(binding.get_process_triple(), processor.cpu_name(), processor.features()),
-        [os.environ.get(name) for name in _NUMBA_SETTINGS],
+        [os.environ.get(name) for name in _SETTINGS],
         processor.NUMBAS_FILE.read_bytes() if processor.NUMBAS_FILE.is_file() else None,
     ]
     found = hashlib.sha256(repr(facts).encode())
@@ -143,6 +151,18 @@ def environment() -> bytes:
         found.update(f"\0{path.name}\0".encode())
         found.update(path.read_bytes())
     return found.digest()
+
+
+def settings_hold() -> bool:
+    """Say whether Numba compiles as the digest says: as a new process with the first environment of this one would."""
+    from numba.core import config
+
+    known = importlib.util.spec_from_file_location("lstmgraph_numba_settings", config.__file__)
+    assert known is not None and known.loader is not None
+    fresh = importlib.util.module_from_spec(known)
+    known.loader.exec_module(fresh)
+    same = all(getattr(config, name, None) == getattr(fresh, name, None) for name in _SETTINGS.values())
+    return same and environment() == environment.__wrapped__()
 
 
 def _version(name: str) -> str:

@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _FASTCALL = 0x80  # of Python's C API: a function of (self, arguments, their number)
 
@@ -16,10 +16,9 @@ class Code(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel:
-    """A kernel: a C function, at an address."""
+class CFunction:
+    """A function that machine code calls, at an address."""
 
-    name: str
     address: int
 
 
@@ -34,21 +33,23 @@ class _Method(ctypes.Structure):
     )
 
 
-_kept: list[Any] = []  # machine code lives as long as the process: any array may be the last to need it
+# prototypes of our own: those of `ctypes.pythonapi` belong to everybody
+_make = ctypes.PYFUNCTYPE(ctypes.py_object, *[ctypes.c_void_p] * 3)(("PyCFunction_NewEx", ctypes.pythonapi))
+_keep = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("Py_IncRef", ctypes.pythonapi))
 
 
-def kernel(name: str, code: Code) -> Kernel:
-    """Return a kernel.
+def c_function(code: Code) -> CFunction:
+    """Return a C function.
 
     Raises
     ------
     RuntimeError
         If it cannot be loaded.
     """
-    return Kernel(name, _load(code))
+    return CFunction(_load(code))
 
 
-def builtin(name: str, code: Code) -> Callable[..., Any]:
+def builtin(name: str, code: Code) -> Callable[..., int]:
     """Return a function that Python calls as one of its own: in a fifth of the time that `ctypes` takes.
 
     Raises
@@ -56,11 +57,9 @@ def builtin(name: str, code: Code) -> Callable[..., Any]:
     RuntimeError
         If it cannot be loaded.
     """
-    method = _Method(name.encode(), _load(code), _FASTCALL, b"Machine code of a kernel's text.")
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.argtypes, make.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p], ctypes.py_object
-    _kept.append(method)
-    made: Callable[..., Any] = make(ctypes.addressof(method), None, None)
+    method = _Method(name.encode(), _load(code), _FASTCALL, b"Machine code of lstmgraph.")
+    _keep(method)  # for ever: whoever holds the function when Python ends may call it still
+    made: Callable[..., int] = _make(ctypes.addressof(method), None, None)
     return made
 
 
@@ -70,12 +69,12 @@ def _load(code: Code) -> int:
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    target = binding.Target.from_default_triple().create_target_machine(jit=True)
+    target = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True)
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target)
     engine.add_object_file(binding.ObjectFileRef.from_data(code.content))
     engine.finalize_object()
     address = int(engine.get_function_address(code.symbol))
     if not address:
         raise RuntimeError(f"machine code: got no function {code.symbol!r}")
-    _kept.append(engine)
+    _keep(engine)  # any array may be the last to need it
     return address

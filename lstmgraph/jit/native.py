@@ -20,6 +20,7 @@ WORD = ir.IntType(64)
 WORDS = types.CPointer(types.int64)
 ORDER = "seq_cst"
 LOOKS = 2000  # at a word, some 0.05 ms, before a thread that waits gives way
+ADDRESS, ITEM, DIMENSIONS, LETTER, SHAPE, STRIDES = range(6)  # words of a view of an array: ITEM is its bytes
 PAUSES = {"x86_64": "llvm.x86.sse2.pause", "AMD64": "llvm.x86.sse2.pause"}  # by the machine's name
 
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from lstmgraph.jit import threads
 from lstmgraph.jit.arena import address
-from lstmgraph.jit.machine_code import Kernel
+from lstmgraph.jit.machine_code import CFunction
 
 Array = np.ndarray[Any, Any]
 Player = Callable[..., int]
-Function = Kernel | Callable[..., Any]  # machine code, or plain Python
+Function = CFunction | Callable[..., Any]  # machine code, or plain Python
 Call = tuple[int, int, int, int, int, int]  # which entry; t0, t1, b0, b1, slot
 Tasks = Sequence[Sequence[Call]]  # side by side; the calls of each one after the other
 Rounds = Sequence[Tasks]  # one after the other
@@ -60,7 +60,7 @@ def put_rows(buffers: Sequence[Array], sizes: Array, *span: int) -> None:
 MOVES: tuple[Function, ...] = (copy_rows, clear_rows, take_rows, put_rows)  # sizes: rows, elements and bytes of a row
 TAKES = "array array number number number"  # the arguments of `play`
 PLAY = f'''
-from lstmgraph.jit.native import call, claim, clear, copy, count, give_way, pause, peek, publish, words
+from lstmgraph.jit.native import ADDRESS, call, claim, clear, copy, count, give_way, pause, peek, publish, words
 
 def perform(memory, place):
     """Do the call whose words lie at a place: move rows, or call a kernel."""
@@ -134,7 +134,7 @@ def play_alone(memory, place):
 
 def play(table, record, first, who, patience):
     """Run a segment from its step `first` on; return the step where patience was lost, or the number of steps."""
-    memory, place = table[0], record[0]
+    memory, place = table[ADDRESS], record[ADDRESS]
     shared, segment = words(memory), words(place)
     steps, tasks, progress, helpers = segment[0], segment[1], segment[2], segment[3]
     bell = words(segment[4])
@@ -236,7 +236,7 @@ def write_segment(parts: Sequence[Step], buffers: int) -> Segment:
 
 
 def _code(function: Function) -> int:
-    return function.address if isinstance(function, Kernel) else MOVES.index(function)
+    return function.address if isinstance(function, CFunction) else MOVES.index(function)
 
 
 def play(player: Player, segment: Segment, memory: Array) -> None:
@@ -277,6 +277,7 @@ def in_order(tasks: Sequence[Callable[[], None]]) -> None:
 
 
 def _perform(bound: Sequence[tuple[Any, Any, Array]], calls: Sequence[Call]) -> None:
-    for entry, t0, t1, b0, b1, slot in calls:
-        function, buffers, sizes = bound[entry]
-        function(buffers, sizes, t0, t1, b0, b1, slot)
+    with np.errstate(all="ignore"):
+        for entry, t0, t1, b0, b1, slot in calls:
+            function, buffers, sizes = bound[entry]
+            function(buffers, sizes, t0, t1, b0, b1, slot)

@@ -1,7 +1,8 @@
 """The NumPy twin of `lstmgraph.jit.simd`: the same names, no compiler, every access checked.
 
 Generated source runs with either set of names. Here a buffer is a one-dimensional array, a vector is an array
-of W elements, and an access beyond a buffer raises `IndexError`. `simd` says what each name means.
+of W elements, and an access beyond a buffer raises `IndexError`. `simd` says what each name means. NumPy warns of
+overflow and the like as it is told to: who runs generated source tells it not to.
 """
 
 from functools import cache
@@ -14,20 +15,18 @@ DTYPES = ("float32", "float64")
 
 
 class Vector(np.ndarray[Any, Any]):
-    """A vector of one dtype: arithmetic keeps the dtype, warns of nothing and is never in place."""
+    """A vector of one dtype: arithmetic keeps the dtype and is never in place."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         # `out` is dropped: a register is a value, so `a += b` gives a new one and leaves other names of `a`.
         operands = [np.asarray(operand, self.dtype) for operand in inputs]
-        with np.errstate(all="ignore"):
-            result = getattr(ufunc, method)(*operands, **options)
+        result = getattr(ufunc, method)(*operands, **options)
         return result.view(Vector) if isinstance(result, np.ndarray) else result
 
     @classmethod
     def of(cls, values: Any, dtype: str) -> Self:
         """Return a fresh vector of `values`."""
-        with np.errstate(all="ignore"):
-            return np.array(values, dtype).view(cls)
+        return np.array(values, dtype).view(cls)
 
 
 class _Memory:
@@ -73,17 +72,16 @@ class _Memory:
         return int(p[self._checked(p, i, 1)][0])
 
     def put_element(self, p: Any, i: int, value: Any) -> None:
-        with np.errstate(all="ignore"):
-            p[self._checked(p, i, 1)] = value
+        p[self._checked(p, i, 1)] = value
 
     def load(self, p: Any, i: int) -> Vector:
-        return Vector.of(p[self._checked(p, i, self.width)], self.dtype)
+        return p[self._checked(p, i, self.width)].copy().view(Vector)  # type: ignore[no-any-return]
 
     def store(self, p: Any, i: int, v: Vector) -> None:
         p[self._checked(p, i, self.width)] = v
 
     def load_part(self, p: Any, i: int, n: int) -> Vector:
-        vector = Vector.of(np.zeros(self.width), self.dtype)
+        vector = np.zeros(self.width, self.dtype).view(Vector)
         vector[:n] = p[self._checked(p, i, self._count(n))]
         return vector
 
@@ -97,7 +95,7 @@ class _Memory:
         raise RuntimeError("threads never share a row here")
 
     def splat(self, p: Any, i: int) -> Vector:
-        return Vector.of(np.full(self.width, self.element(p, i)), self.dtype)
+        return np.full(self.width, self.element(p, i), self.dtype).view(Vector)
 
 
 class _Arithmetic:
@@ -111,7 +109,9 @@ class _Arithmetic:
     def fill(self, s: Any) -> Vector:
         if isinstance(s, Vector):
             return s
-        return Vector.of(np.broadcast_to(np.asarray(s, self.dtype), self.width), self.dtype)
+        vector = np.empty(self.width, self.dtype).view(Vector)
+        vector[:] = s
+        return vector
 
     def zeros(self) -> Vector:
         return self.fill(0.0)
@@ -121,9 +121,8 @@ class _Arithmetic:
 
     def fma(self, a: Any, b: Any, c: Any) -> Vector:
         # float64 has no wider type that holds its products; fused or not is the CPU's choice anyway.
-        a, b, c = (np.asarray(self.fill(operand)) for operand in (a, b, c))
-        with np.errstate(all="ignore"):
-            return np.add(np.multiply(a, b, dtype=self.wide), c).astype(self.dtype).view(Vector)  # type: ignore[no-any-return]
+        product = np.multiply(np.asarray(self.fill(a)), np.asarray(self.fill(b)), dtype=self.wide)
+        return np.add(product, np.asarray(self.fill(c))).astype(self.dtype).view(Vector)  # type: ignore[no-any-return]
 
     def less(self, a: Any, b: Any) -> Vector:
         return self.fill(np.asarray(self.fill(a)) < np.asarray(self.fill(b)))
@@ -180,8 +179,7 @@ class _Arithmetic:
         return self._in_float64(lambda x: 1 / (1 + np.exp(-x)), v)
 
     def _in_float64(self, function: Any, v: Any) -> Vector:
-        with np.errstate(all="ignore"):
-            return Vector.of(function(np.asarray(self.fill(v), np.float64)), self.dtype)
+        return Vector.of(function(np.asarray(self.fill(v), np.float64)), self.dtype)
 
 
 class _Reduction:

@@ -11,6 +11,7 @@ import pytest
 from cached_kernels import PROGRAM, compiled, entries, result, start, value
 
 from lstmgraph.jit import cache, store
+from lstmgraph.jit.machine_code import Code
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -166,6 +167,44 @@ def test_something_else_in_the_place_of_an_entry(folder, said):
     assert (folder / digest / "manifest.json").is_file()
 
 
+SETTLED = (
+    PROGRAM.split("values =")[0]
+    + """
+cached_kernels.compiled(2)
+CHANGE
+cached_kernels.compiled(3)
+print(json.dumps(said))
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "",
+        "os.environ['NUMBA_OPT'] = '0'",
+        "os.environ.update(NUMBA_CPU_NAME='generic', NUMBA_CPU_FEATURES='')",
+        "import numba; numba.config.LOOP_VECTORIZE = 1 - numba.config.LOOP_VECTORIZE",
+    ],
+    ids=["no change", "in the environment", "another processor", "in Numba"],
+)
+def test_what_is_compiled_under_settings_that_the_hash_has_not_seen_is_not_kept(folder, change):
+    result(start(folder, 2))
+    said = result(start(folder, program=SETTLED.replace("CHANGE", change)))
+    assert len(said) == 1
+    assert ("settings were changed" in said[0]) == bool(change)
+    assert len(entries(folder)) == (1 if change else 2)
+
+
+def test_an_entry_that_is_whole_and_cannot_be_loaded_is_replaced(folder):
+    digest = compiled(2).digest
+    manifest = json.loads((folder / digest / "manifest.json").read_text())
+    code = Code("another", (folder / digest / "kernel.o").read_bytes())
+    manifest["entries"]["kernel"] = [code.symbol, store._sum_of(code)]
+    (folder / digest / "manifest.json").write_text(json.dumps(manifest))
+    assert [len(result(start(folder, 2))["said"]) for _ in range(2)] == [1, 0]
+
+
 FORKS = (
     PROGRAM.split("said =")[0]
     + """
@@ -191,7 +230,15 @@ compiling.start()
 entered.wait()
 during = child(lambda: check(5)), child(lambda: check(4))
 compiling.join()
-print(json.dumps([before, during]))
+import numba
+text = "def long(x):\\n" + "".join(f"    x = x * {n} + x ** 2\\n" for n in range(40)) + "    return x\\n"
+exec(text, names := {})
+others = threading.Thread(target=lambda: [numba.njit(names["long"])(x) for x in (1, 1.0, 1j)])
+others.start()
+beside = [child(lambda: check(6))]  # kernels that lie on the disk
+while others.is_alive():
+    beside.append(child(lambda: check(6)))
+print(json.dumps([before, during, [*set(beside)]]))
 """
 )
 
@@ -199,7 +246,7 @@ print(json.dumps([before, during]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forked_children_run_and_compile_even_while_a_thread_compiles(folder):
     process = start(folder, program=FORKS, PYTHONWARNINGS="")
-    assert result(process) == [[0, 0], [0, 0]]
+    assert result(process) == [[0, 0], [0, 0], [0]]
 
 
 PLAIN = f"""

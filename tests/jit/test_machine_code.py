@@ -1,10 +1,12 @@
 """Machine code as Python calls it: arrays and numbers in, a number out, and what is no array or number is refused."""
 
+import ctypes
 import threading
 import time
 
 import numpy as np
 import pytest
+from simd_kernels import run_python
 
 from lstmgraph.jit import cache, machine_code
 
@@ -100,10 +102,30 @@ def test_other_threads_run_meanwhile():
     thread.join()
 
 
+LATE = """
+import builtins, codecs, os
+from lstmgraph.jit import cache
+look = cache.compile_module(SOURCE, ("look",), dtype="float32", width=1, takes="array number number").functions["look"]
+class Late:
+    def __del__(self, look=look, write=os.write):
+        write(1, b"%d " % look(b"bytes", 1, 0))
+codecs.late, builtins.late = Late(), Late()  # they die last
+"""
+
+
+def test_it_may_be_called_when_python_ends():
+    done = run_python("-c", LATE.replace("SOURCE", repr(LOOK)), PYTHONMALLOC="debug")
+    assert (done.returncode, done.stdout) == (0, "1 1 "), done.stderr
+
+
+def test_prototypes_of_others_are_left_alone(look):
+    assert ctypes.pythonapi.PyCFunction_NewEx.argtypes is None
+
+
 def test_a_file_without_the_function_is_an_error(folder):
     source = "def kernel(addresses, sizes, t0, t1, row0, row1, number):\n    sizes[0] = t1\n"
     (made,) = cache.compile_module(source, ("kernel",), dtype="float32", width=1).functions.values()
     (path,) = folder.glob("*/kernel.o")
-    assert isinstance(made, machine_code.Kernel)
+    assert isinstance(made, machine_code.CFunction)
     with pytest.raises(RuntimeError, match="no function 'another'"):
-        machine_code.kernel("kernel", machine_code.Code("another", path.read_bytes()))
+        machine_code.c_function(machine_code.Code("another", path.read_bytes()))

@@ -15,6 +15,7 @@ from simd_kernels import SETTINGS, addresses, compiled, defined, run_python
 from lstmgraph.jit import shim, simd
 from lstmgraph.jit.processor import host_width
 
+pytestmark = pytest.mark.usefixtures("quiet")
 DTYPES = ("float32", "float64")
 WIDTHS = (1, 4, 8, 16)
 
@@ -45,6 +46,13 @@ def kernel(a, b):
     result /= a
     return result
 """
+
+
+@pytest.fixture
+def quiet():
+    """Tell NumPy to warn of nothing, as who runs generated source does."""
+    with np.errstate(all="ignore"):
+        yield
 
 
 def table_source(expressions):
