@@ -13,6 +13,8 @@ from lstmgraph.jit import executor, player, run_recur
 from lstmgraph.testing import by_leaf, by_name, random_feeds, results
 
 SOME = [*THOROUGH, *MASKED]
+DTYPE = {name: next((each for each in DTYPES if is_compiled(name, each)), None) for name in CASES}
+TOGETHER = ("delayed", "joined", "plain_outputs", "projected_lstm", "two_deep", "masked_lstm")  # compiled for it alone
 
 
 def cut(program, values, steps=slice(None), rows=slice(None)):
@@ -106,11 +108,13 @@ def test_results_do_not_depend_on_the_number_of_threads(way, name, run_as, monke
         sys.setswitchinterval(interval)
 
 
-@pytest.mark.parametrize("name", sorted(SOME))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow_unless(DTYPE.get(name) or name in TOGETHER)) for name in sorted(SOME)]
+)
 def test_threads_that_share_the_units_of_a_row_change_no_bit(name, monkeypatch):
     for place, limit in ((run_recur, "SHARED_BYTES"), (run_recur, "SHARED_WORK"), (player, "HELPED")):
         monkeypatch.setattr(place, limit, 1)
-    dtype = next((dtype for dtype in DTYPES if name in CASES and is_compiled(name, dtype)), "float32")
+    dtype = DTYPE.get(name) or "float32"
     forms = ("reset",) if name in CASES and form_of(name, dtype) == "reset" else ("plain", "lengths")
     programs = [program_of(name, "compiled", dtype, threads) for threads in (1, 3)]
     for form, steps in product(forms, (40, 9)):  # machine code that other tests need too
