@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from cells_for_tests import CASES, MASKED
+from cells_for_tests import CASES, MASKED, THOROUGH
 
 import lstmgraph as lg
 from lstmgraph.border import symbols_of
@@ -15,20 +15,25 @@ from lstmgraph.testing import by_leaf, by_name, random_feeds
 COMPILED = ("lstm", "gru_reset_before")  # in tests that run machine code of some cells; the slow tests take them all
 DTYPES = ("float32", "float64")
 PLACE = {name: place for place, name in enumerate(CASES)}
-IN_BOTH = "lstm gru_reset_before tokens phased_lstm eunn layer_norm_rnn".split()  # no others have some of their ops
+IN_BOTH = "lstm gru_reset_before tokens phased_lstm eunn layer_norm_rnn kinked tied row_numbers".split()  # all ops
 # many levels, and compiled for a long time, of ops that others have too: slow tests make their machine code
 HEAVY = """hyper_lstm attention_lstm layer_norm_basic_lstm layer_norm_joint_lstm layer_norm_gru time_frequency_lstm ltc
 fast_slow_lstm""".split()
 
 
 def is_compiled(name, dtype):
-    """Whether a cell's machine code is tested without slow tests: that of every fourth one, of neighbours alike."""
-    return name not in HEAVY and (PLACE[name] % 4 == 2 * DTYPES.index(dtype) or name in IN_BOTH)
+    """Whether a cell's machine code is tested without slow tests: that of every sixth one, of neighbours alike."""
+    return name not in HEAVY and (PLACE[name] % 6 == 3 * DTYPES.index(dtype) or name in IN_BOTH)
 
 
 def form_of(name, dtype):
     """Return the form of a cell's feeds: in one dtype with resets on the way, in the other without."""
     return "reset" if (PLACE[name] // 2 + DTYPES.index(dtype)) % 2 else "lengths"
+
+
+def in_turn(number):
+    """Return the names of cells for one of two tests that are alike: each cell of the catalogue is in one of them."""
+    return [name for name in CASES if name in THOROUGH or PLACE[name] % 2 == number] + list(MASKED)
 
 
 def slow_unless(wanted):

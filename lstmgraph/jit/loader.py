@@ -157,10 +157,10 @@ def settings_hold() -> bool:
     """Say whether Numba compiles as the digest says: as a new process with the first environment of this one would."""
     from numba.core import config
 
-    known = importlib.util.spec_from_file_location("lstmgraph_numba_settings", config.__file__)
-    assert known is not None and known.loader is not None
-    fresh = importlib.util.module_from_spec(known)
-    known.loader.exec_module(fresh)
+    told = config.__spec__
+    assert told is not None and told.loader is not None
+    fresh = importlib.util.module_from_spec(told)  # Numba's settings as its environment says them
+    told.loader.exec_module(fresh)
     same = all(getattr(config, name, None) == getattr(fresh, name, None) for name in _SETTINGS.values())
     return same and environment() == environment.__wrapped__()
 
