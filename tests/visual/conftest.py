@@ -177,12 +177,14 @@ ODD = {
 
 
 def pytest_generate_tests(metafunc):
-    """Give each test that asks for them the known cells or all cells."""
+    """Give each test that asks for them the known cells or all cells; every second one of those to be polished."""
     named = {**lg.cells.catalogue, **KNOWN}
-    groups = {"known": named, "cell": {**named, **ODD}}
+    groups = {"known": named, "cell": {**named, **ODD}, "to_polish": {**ODD, **named}}
     for argument, cells in groups.items():
         if argument in metafunc.fixturenames:
-            metafunc.parametrize(argument, list(cells.values()), ids=list(cells))
+            slow = [pytest.mark.slow if argument == "to_polish" and place % 2 else () for place in range(len(cells))]
+            given = zip(cells.items(), slow, strict=True)
+            metafunc.parametrize(argument, [pytest.param(cell, id=name, marks=mark) for (name, cell), mark in given])
 
 
 @pytest.fixture

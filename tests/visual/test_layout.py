@@ -149,9 +149,9 @@ def assert_good(picture):
     assert_wires_are_orthogonal_and_whole(picture)
 
 
-def test_every_cell_is_drawn_without_a_fault(cell):
-    if fits(read_scene(cell)):
-        assert_good(polished(cell))
+def test_every_cell_is_drawn_without_a_fault(to_polish):
+    if fits(read_scene(to_polish)):
+        assert_good(polished(to_polish))
 
 
 def test_all_but_the_largest_cells_are_drawn_on_lines():
