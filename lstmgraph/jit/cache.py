@@ -64,15 +64,15 @@ _modules: "dict[_Request, Module]" = {}
 def _before_fork() -> None:
     """Wait for threads that compile, for us or others: a child must not begin with a lock that one of them holds."""
     _lock.acquire()
-    numbas = sys.modules.get("numba.core.compiler_lock")
-    _held[:] = [numbas.global_compiler_lock] if numbas else []
-    for lock in _held:
-        lock.acquire()
+    numbas = getattr(sys.modules.get("numba.core.compiler_lock"), "global_compiler_lock", None)
+    if numbas is not None:
+        numbas.acquire()
+        _held.append(numbas)
 
 
 def _after_fork() -> None:
-    for lock in _held:
-        lock.release()
+    while _held:
+        _held.pop().release()
     _lock.release()
 
 

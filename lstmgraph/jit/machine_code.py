@@ -76,5 +76,5 @@ def _load(code: Code) -> int:
     address = int(engine.get_function_address(code.symbol))
     if not address:
         raise RuntimeError(f"machine code: got no function {code.symbol!r}")
-    _keep(engine)  # any array may be the last to need it
+    _keep(engine)  # for ever: who calls it last is not known
     return address
